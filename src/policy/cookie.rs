@@ -1,0 +1,233 @@
+//! The session cookie's name, attributes, and how it is read back.
+
+use cookie::{Cookie, SameSite};
+use http::HeaderMap;
+use http::header::COOKIE;
+
+use crate::policy::session::SessionSecret;
+
+/// Name and attributes that every session cookie of one service has.
+///
+/// RFC 6265bis §4.1.2 and §4.1.3 (`__Host-`): the prefix makes the browser itself refuse a cookie
+/// that is not `Secure`, has a `Domain`, or another path, so no sibling host can plant one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionCookie {
+    name: String,
+    secure: bool,
+    same_site: SameSite,
+    partitioned: bool,
+}
+
+/// Why name and attributes do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CookieError {
+    /// Not a token of RFC 9110.
+    #[error("`{0}` is not a cookie name: use letters, digits, `-` and `_`")]
+    Name(String),
+    /// `__Host-` or `__Secure-` without `Secure`.
+    #[error("browsers refuse the prefix of `{0}` on a cookie without Secure, which needs https")]
+    PrefixNeedsSecure(String),
+    /// `SameSite=None` without `Secure`.
+    #[error("browsers refuse SameSite=None on a cookie without Secure, which needs https")]
+    SameSiteNoneNeedsSecure,
+    /// `Partitioned` without `Secure`.
+    #[error("browsers refuse Partitioned on a cookie without Secure, which needs https")]
+    PartitionedNeedsSecure,
+}
+
+impl SessionCookie {
+    /// Puts name and attributes together; `None` as name takes the default for the scheme.
+    ///
+    /// # Errors
+    ///
+    /// [`CookieError`] where a browser would refuse the cookie.
+    pub fn new(
+        name: Option<&str>,
+        secure: bool,
+        same_site: SameSite,
+        partitioned: bool,
+    ) -> Result<Self, CookieError> {
+        let name = name.unwrap_or(if secure { "__Host-session" } else { "session" }).to_owned();
+        let is_token = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(is_token) {
+            return Err(CookieError::Name(name));
+        }
+        let lower = name.to_ascii_lowercase();
+        if !secure && (lower.starts_with("__host-") || lower.starts_with("__secure-")) {
+            return Err(CookieError::PrefixNeedsSecure(name));
+        }
+        if !secure && same_site == SameSite::None {
+            return Err(CookieError::SameSiteNoneNeedsSecure);
+        }
+        if !secure && partitioned {
+            return Err(CookieError::PartitionedNeedsSecure);
+        }
+        Ok(Self { name, secure, same_site, partitioned })
+    }
+
+    /// The cookie's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `SameSite` of session and CSRF cookie.
+    #[must_use]
+    pub fn same_site(&self) -> SameSite {
+        self.same_site
+    }
+
+    /// The `Set-Cookie` value that starts a session in the browser. Without `Max-Age`: the server
+    /// keeps both timeouts, and the browser forgets the cookie when it closes.
+    #[must_use]
+    pub fn set(&self, secret: &SessionSecret) -> String {
+        self.with_attributes(&self.name, secret.to_cookie_value(), true).to_string()
+    }
+
+    /// The `Set-Cookie` value that deletes it: the same attributes, or browsers keep the cookie.
+    #[must_use]
+    pub fn clear(&self) -> String {
+        self.expired(&self.name, true)
+    }
+
+    /// The CSRF token's cookie, which scripts of the same host may read.
+    #[must_use]
+    pub fn set_csrf(&self, name: &str, token: &str) -> String {
+        self.with_attributes(name, token.to_owned(), false).to_string()
+    }
+
+    /// Deletes the CSRF token's cookie.
+    #[must_use]
+    pub fn clear_csrf(&self, name: &str) -> String {
+        self.expired(name, false)
+    }
+
+    fn with_attributes<'c>(
+        &self,
+        name: &'c str,
+        value: String,
+        http_only: bool,
+    ) -> cookie::CookieBuilder<'c> {
+        let mut cookie = Cookie::build((name, value)).path("/").same_site(self.same_site);
+        // The attributes are set only where they hold: the crate would print `Secure` for
+        // SameSite=None by itself, and a deletion has to match what was set.
+        if http_only {
+            cookie = cookie.http_only(true);
+        }
+        if self.secure {
+            cookie = cookie.secure(true);
+        }
+        if self.partitioned {
+            cookie = cookie.partitioned(true);
+        }
+        cookie
+    }
+
+    fn expired(&self, name: &str, http_only: bool) -> String {
+        self.with_attributes(name, String::new(), http_only)
+            .max_age(cookie::time::Duration::ZERO)
+            .to_string()
+    }
+
+    /// The session secret in a request, if it carries a well-formed one. Broken cookies beside it
+    /// are passed over: they may come from any application on the same host.
+    #[must_use]
+    pub fn read(&self, headers: &HeaderMap) -> Option<SessionSecret> {
+        headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(Cookie::split_parse)
+            .filter_map(Result::ok)
+            .filter(|cookie| cookie.name() == self.name)
+            .find_map(|cookie| SessionSecret::parse(cookie.value()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn secret() -> SessionSecret {
+        SessionSecret::from_random([0; 32])
+    }
+
+    #[test]
+    fn attributes_are_those_of_the_contract() {
+        let https = SessionCookie::new(None, true, SameSite::Lax, false).unwrap();
+        let zeros = "A".repeat(43);
+        assert_eq!(
+            https.set(&secret()),
+            format!("__Host-session={zeros}; HttpOnly; SameSite=Lax; Secure; Path=/")
+        );
+        assert_eq!(
+            https.clear(),
+            "__Host-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
+        );
+        let http = SessionCookie::new(None, false, SameSite::Lax, false).unwrap();
+        assert_eq!(http.set(&secret()), format!("session={zeros}; HttpOnly; SameSite=Lax; Path=/"));
+        assert_eq!(http.set_csrf("CSRF-TOKEN", "abc"), "CSRF-TOKEN=abc; SameSite=Lax; Path=/");
+        let cross = SessionCookie::new(Some("sid"), true, SameSite::None, true).unwrap();
+        assert_eq!(
+            cross.set(&secret()),
+            format!("sid={zeros}; HttpOnly; SameSite=None; Partitioned; Secure; Path=/")
+        );
+    }
+
+    #[test]
+    fn pairs_that_browsers_refuse_are_refused() {
+        use SameSite::{Lax, None as Nowhere};
+        for (name, secure, same_site, partitioned, want) in [
+            (Some("a b"), true, Lax, false, CookieError::Name("a b".into())),
+            (Some(""), true, Lax, false, CookieError::Name(String::new())),
+            (Some("a%20"), true, Lax, false, CookieError::Name("a%20".into())),
+            (
+                Some("__Host-s"),
+                false,
+                Lax,
+                false,
+                CookieError::PrefixNeedsSecure("__Host-s".into()),
+            ),
+            (
+                Some("__secure-s"),
+                false,
+                Lax,
+                false,
+                CookieError::PrefixNeedsSecure("__secure-s".into()),
+            ),
+            (None, false, Nowhere, false, CookieError::SameSiteNoneNeedsSecure),
+            (None, false, Lax, true, CookieError::PartitionedNeedsSecure),
+        ] {
+            assert_eq!(SessionCookie::new(name, secure, same_site, partitioned), Err(want));
+        }
+    }
+
+    #[test]
+    fn reading_passes_over_what_is_broken() {
+        let cookie = SessionCookie::new(Some("sid"), true, SameSite::Lax, false).unwrap();
+        let good = format!("sid={}", secret().to_cookie_value());
+        for (case, lines, found) in [
+            ("alone", vec![good.clone()], true),
+            ("among others", vec![format!("a=1; {good}; b=2")], true),
+            ("second line", vec!["a=1".to_owned(), good.clone()], true),
+            ("after a broken one of the same name", vec![format!("sid=x; {good}")], true),
+            ("after garbage", vec![format!("=;;; = ; \"; {good}")], true),
+            ("another name", vec![good.replace("sid", "Sid")], false),
+            ("a longer name", vec![format!("x{good}")], false),
+            ("empty", vec![String::new()], false),
+            ("wrong length", vec!["sid=abc".to_owned()], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(COOKIE, HeaderValue::from_str(&line).unwrap());
+            }
+            assert_eq!(cookie.read(&headers).is_some(), found, "{case}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_bytes(b"sid=\xff\xfe").unwrap());
+        assert!(cookie.read(&headers).is_none());
+    }
+}

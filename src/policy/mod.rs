@@ -1,0 +1,19 @@
+//! The decisions, and nothing else: functions from facts to values.
+//!
+//! Nothing in here waits, listens, reads a clock or draws a random number, so every rule can be
+//! tested as a table and reused by other frameworks. `tests/architecture.rs` keeps the imports to
+//! `std`, `http`, `cookie`, `serde`, `thiserror`, `url` and small crypto crates.
+//!
+//! | module | decides | standard |
+//! |---|---|---|
+//! | [`origin`] | what is an origin, and is it written as browsers write it | [HTML: serialisation of an origin](https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin) |
+//! | [`cors`] | may this origin read the answer | [Fetch: HTTP extensions for CORS](https://fetch.spec.whatwg.org/#http-cors-protocol) |
+//! | [`cookie`] | name and attributes of the session cookie | [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis) §4.1 |
+//! | [`csrf`] | may this request change anything | [Fetch Metadata](https://www.w3.org/TR/fetch-metadata/) |
+//! | [`session`] | is this session alive at this time | – |
+
+pub mod cookie;
+pub mod cors;
+pub mod csrf;
+pub mod origin;
+pub mod session;
