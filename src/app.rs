@@ -1,0 +1,69 @@
+//! Everything that one running service shares between its requests.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::effects::{Clock, IdSource, SystemClock, SystemIds};
+use crate::identity::LocalAccounts;
+use crate::policy::cookie::SessionCookie;
+use crate::policy::cors::CorsPolicy;
+use crate::policy::origin::Origin;
+use crate::store::MemoryStore;
+
+/// The state behind the filter chain: configuration that was checked, the store, the accounts,
+/// and the two effects.
+pub struct App {
+    pub(crate) cors: Arc<CorsPolicy>,
+    pub(crate) cookie: SessionCookie,
+    pub(crate) store: MemoryStore,
+    pub(crate) accounts: Arc<LocalAccounts>,
+    pub(crate) public_origin: Origin,
+    pub(crate) post_logout_url: String,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) example: bool,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) ids: Box<dyn IdSource>,
+}
+
+impl App {
+    /// Puts a service together from a checked configuration and its accounts.
+    #[must_use]
+    pub fn new(config: &Config, accounts: LocalAccounts) -> Self {
+        Self {
+            cors: Arc::new(config.cors.clone()),
+            cookie: config.session.cookie.clone(),
+            store: MemoryStore::new(config.session.lifetimes, config.session.limits),
+            accounts: Arc::new(accounts),
+            public_origin: config.server.public_origin.clone(),
+            post_logout_url: config.post_logout_url.clone(),
+            max_body_bytes: config.server.max_body_bytes,
+            example: config.dev,
+            clock: Box::new(SystemClock::new()),
+            ids: Box::new(SystemIds),
+        }
+    }
+
+    /// Replaces the clock; tests move time themselves.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Sessions in the store at this moment.
+    #[must_use]
+    pub fn live_sessions(&self) -> usize {
+        self.store.len()
+    }
+
+    /// Drops expired sessions; returns how many.
+    pub(crate) fn sweep(&self) -> usize {
+        self.store.sweep(self.clock.now())
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("public_origin", &self.public_origin).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,244 @@
+//! The command line: arguments → command → exit code.
+
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigError, LogConfig};
+use crate::fixture::Fixture;
+use crate::identity::hash_password;
+use crate::server::Server;
+
+/// All went well; for `serve`: a drained stop.
+const OK: u8 = 0;
+/// The run failed: a port in use, a file that cannot be read.
+const FAILED: u8 = 1;
+/// Bad arguments or a bad configuration.
+const BAD_CONFIG: u8 = 2;
+
+const EXAMPLES: &str = "Examples:
+  withcreds                          development mode: http://localhost:8080 and a page on :3000
+  withcreds --config withcreds.toml  production
+  withcreds check --config withcreds.toml --format json
+  withcreds hash-password < password.txt";
+
+/// Credentialed CORS and sessions for JavaScript frontends on another origin.
+#[derive(Debug, Parser)]
+#[command(name = "withcreds", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Cmd>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// TOML file; without one, development mode
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Cmd {
+    /// Start the service (the default)
+    #[command(after_help = "Example:\n  withcreds serve --config withcreds.toml")]
+    Serve,
+    /// Report every mistake of a configuration and start nothing
+    #[command(after_help = "Example:\n  withcreds check --config withcreds.toml --format json")]
+    Check {
+        /// How to print
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Turn a password from standard input into an argon2id hash for the users file
+    #[command(
+        after_help = "Example:\n  printf %s 'correct horse battery' | withcreds hash-password"
+    )]
+    HashPassword,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let code = match cli.command.unwrap_or(Cmd::Serve) {
+        Cmd::Serve => serve(&cli.common),
+        Cmd::Check { format } => check(&cli.common, format),
+        Cmd::HashPassword => hash(),
+    };
+    ExitCode::from(code)
+}
+
+fn load(common: &Common) -> Result<Config, Vec<ConfigError>> {
+    match &common.config {
+        Some(path) => Config::read(path),
+        None => Config::development(),
+    }
+}
+
+fn report(errors: &[ConfigError]) {
+    for error in errors {
+        eprintln!("error: {error}");
+    }
+    let count = errors.len();
+    eprintln!("{count} mistake{} in the configuration; nothing was started", plural(count));
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn serve(common: &Common) -> u8 {
+    let config = match load(common) {
+        Ok(config) => config,
+        Err(errors) => {
+            report(&errors);
+            return BAD_CONFIG;
+        }
+    };
+    start_log(config.log);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.server.worker_threads {
+        runtime.worker_threads(threads);
+    }
+    match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(config)),
+        Err(error) => fail(&format!("cannot start the runtime: {error}")),
+    }
+}
+
+async fn run(config: Config) -> u8 {
+    // Listened for before anything is announced: who reads "Ctrl-C stops it" may press it at once.
+    let stop = match stop_signal() {
+        Ok(stop) => stop,
+        Err(error) => return fail(&format!("cannot listen for signals: {error}")),
+    };
+    let server = match Server::bind(&config).await {
+        Ok(server) => server,
+        Err(error) => return fail(&error.to_string()),
+    };
+    if let Some(fixture) = server.fixture() {
+        install_axios(fixture);
+    }
+    announce(&config, &server);
+    server.run_until(stop).await;
+    println!("stopped");
+    OK
+}
+
+fn fail(message: &str) -> u8 {
+    eprintln!("error: {message}");
+    FAILED
+}
+
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+fn announce(config: &Config, server: &Server) {
+    let origin = &config.server.public_origin;
+    if config.dev {
+        println!(
+            "withcreds in development mode: for this machine only, everything is lost at the end"
+        );
+    }
+    println!("  backend   {origin}/api/auth/session");
+    if let (Some(frontend), Some(fixture)) = (&config.frontend, server.fixture()) {
+        match fixture.folder() {
+            Some(_) => println!("  frontend  {}/", frontend.origin),
+            None => println!("  frontend  none: the folder frontend-fixture is not here"),
+        }
+    }
+    if let Some(demo) = server.demo() {
+        println!("  account   {}  password  {}", demo.username, demo.password.expose());
+    }
+    println!("  Ctrl-C stops it");
+    let _ = io::stdout().flush();
+}
+
+/// Gets the page its axios, once. In development mode only, and only what the lock file names.
+fn install_axios(fixture: &Fixture) {
+    let Some(folder) = fixture.folder().filter(|_| !fixture.has_axios()) else { return };
+    println!("installing axios for the page (npm ci in frontend-fixture, once)");
+    let npm = Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
+    if !npm.is_ok_and(|status| status.success()) {
+        eprintln!(
+            "warning: npm could not install axios; the page works without it (needs Node and npm: run `npm ci` in frontend-fixture)"
+        );
+    }
+}
+
+fn check(common: &Common, format: Format) -> u8 {
+    let result = load(common);
+    let errors = result.as_ref().err().map_or(&[][..], Vec::as_slice);
+    match format {
+        Format::Json => println!("{}", serde_json::json!({ "errors": errors })),
+        Format::Text if errors.is_empty() => println!("the configuration is good"),
+        Format::Text => report(errors),
+    }
+    if errors.is_empty() { OK } else { BAD_CONFIG }
+}
+
+fn hash() -> u8 {
+    if io::stdin().is_terminal() {
+        eprintln!("type the password and end it with Enter and Ctrl-D; it is shown as you type");
+    }
+    let mut password = String::new();
+    if let Err(error) = io::stdin().take(4096).read_to_string(&mut password) {
+        return fail(&format!("cannot read the password: {error}"));
+    }
+    let password = password.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        eprintln!("error: the password is empty: send it on standard input");
+        return BAD_CONFIG;
+    }
+    match hash_password(password) {
+        Ok(hash) => {
+            println!("{hash}");
+            OK
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn start_log(config: LogConfig) {
+    let level = config.level.to_string().to_ascii_lowercase();
+    let filter = EnvFilter::new(format!("warn,withcreds={level}"));
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if config.json {
+        log.json().init();
+    } else {
+        log.with_ansi(colour).with_target(false).init();
+    }
+}

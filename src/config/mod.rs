@@ -1,0 +1,414 @@
+//! Configuration: TOML in, checked values out. Every mistake is found in one go, each with its
+//! place, the value, the reason, and what to write instead.
+
+mod reader;
+
+pub use reader::ConfigError;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cookie::SameSite;
+
+use crate::config::reader::{Document, Section};
+use crate::policy::cookie::{CookieError, SessionCookie};
+use crate::policy::cors::{CorsConfig, CorsConfigError, CorsPolicy};
+use crate::policy::csrf;
+use crate::policy::origin::Origin;
+use crate::policy::session::Lifetimes;
+use crate::store::StoreLimits;
+
+/// What runs when no file is given: two origins on this machine, one demo account.
+pub const DEVELOPMENT: &str = include_str!("development.toml");
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`.
+    pub server: ServerConfig,
+    /// `[cors]`, compiled.
+    pub cors: CorsPolicy,
+    /// `[session]`.
+    pub session: SessionConfig,
+    /// `[auth] users_file`, relative to the configuration file; `None` in development means a demo
+    /// account.
+    pub users_file: Option<PathBuf>,
+    /// `[logout] post_logout_url`.
+    pub post_logout_url: String,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[dev] enabled`.
+    pub dev: bool,
+    /// `[dev] frontend`: where the fixture page is served, if at all.
+    pub frontend: Option<Frontend>,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// The origin under which browsers reach this service.
+    pub public_origin: Origin,
+    /// Threads that serve requests; `None`: one for each core.
+    pub worker_threads: Option<usize>,
+    /// How long a stop waits for requests that run.
+    pub shutdown_grace: Duration,
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// `[session]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// Name and attributes.
+    pub cookie: SessionCookie,
+    /// Both timeouts.
+    pub lifetimes: Lifetimes,
+    /// What the store may hold.
+    pub limits: StoreLimits,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The least important level that is written.
+    pub level: tracing::Level,
+    /// JSON lines instead of text.
+    pub json: bool,
+}
+
+/// The fixture page in development mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frontend {
+    /// Its origin, which names the port.
+    pub origin: Origin,
+    /// Where it listens.
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Config {
+    /// Development mode.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: the built-in text is covered by a test.
+    pub fn development() -> Result<Self, Vec<ConfigError>> {
+        Self::parse(DEVELOPMENT, Path::new("(built-in development configuration)"))
+    }
+
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in it.
+    pub fn read(path: &Path) -> Result<Self, Vec<ConfigError>> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks a configuration text; `path` is for messages, and what relative paths start from.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in it.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Vec<ConfigError>> {
+        let mut document = Document::parse(text, path)?;
+        let dev = read_dev(&mut document);
+        let server = read_server(&mut document, dev.enabled);
+        let cors = read_cors(&mut document);
+        let https = server.public_origin.as_ref().is_none_or(Origin::is_https);
+        let session = read_session(&mut document, https);
+        let users_file = read_auth(&mut document, dev.enabled);
+        let post_logout_url = document
+            .section("logout", |s| s.value::<String>("post_logout_url"))
+            .unwrap_or_else(|| "/".to_owned());
+        let log = read_log(&mut document);
+        document.finish()?;
+        // Whatever is missing here has been reported by now, so `finish` did not come this far.
+        let (Some(listen), Some(public_origin), Some(cors), Some(session)) =
+            (server.listen, server.public_origin, cors, session)
+        else {
+            return Err(Vec::new());
+        };
+        let server = ServerConfig {
+            listen,
+            public_origin,
+            worker_threads: server.worker_threads,
+            shutdown_grace: server.shutdown_grace,
+            max_body_bytes: server.max_body_bytes,
+        };
+        let frontend = dev.frontend;
+        let dev = dev.enabled;
+        Ok(Self { server, cors, session, users_file, post_logout_url, log, dev, frontend })
+    }
+}
+
+struct Dev {
+    enabled: bool,
+    frontend: Option<Frontend>,
+}
+
+fn read_dev(document: &mut Document<'_>) -> Dev {
+    document.section("dev", |s| {
+        let enabled = s.value("enabled").unwrap_or(false);
+        let origin = s.parsed::<Origin>("frontend", |e| match e.suggestion() {
+            Some(origin) => format!("write \"{origin}\""),
+            None => "write an origin such as \"http://localhost:3000\"".to_owned(),
+        });
+        let frontend = origin.and_then(|origin| {
+            let port = origin.as_str().rsplit(':').next().and_then(|p| p.parse::<u16>().ok());
+            if let Some(port) = port.filter(|_| origin.is_loopback()) {
+                Some(Frontend { origin, listen: loopback(port) })
+            } else {
+                let value = Some(origin.to_string());
+                s.fault(
+                    "frontend",
+                    value,
+                    "not_loopback",
+                    "the fixture page is served on this machine only, on a port of its own",
+                    "write an origin such as \"http://localhost:3000\"",
+                );
+                None
+            }
+        });
+        Dev { enabled, frontend }
+    })
+}
+
+fn loopback(port: u16) -> Vec<SocketAddr> {
+    vec![(std::net::Ipv4Addr::LOCALHOST, port).into(), (std::net::Ipv6Addr::LOCALHOST, port).into()]
+}
+
+struct RawServer {
+    listen: Option<Vec<SocketAddr>>,
+    public_origin: Option<Origin>,
+    worker_threads: Option<usize>,
+    shutdown_grace: Duration,
+    max_body_bytes: usize,
+}
+
+fn read_server(document: &mut Document<'_>, dev: bool) -> RawServer {
+    document.section("server", |s| {
+        let listen = match s.list("listen") {
+            None => Some(loopback(8080)[..1].to_vec()),
+            Some(list) => {
+                let parsed: Vec<SocketAddr> = list
+                    .iter()
+                    .filter_map(|text| match text.parse::<SocketAddr>() {
+                        Ok(address) => Some(address),
+                        Err(_) => {
+                            s.fault("listen", Some(text.clone()), "address_malformed", "not an address with a port", "write \"127.0.0.1:8080\" or \"[::1]:8080\"");
+                            None
+                        }
+                    })
+                    .collect();
+                if list.is_empty() {
+                    s.fault("listen", None, "no_listener", "there is no address to listen on", "write listen = [\"127.0.0.1:8080\"]");
+                }
+                for address in parsed.iter().filter(|a| dev && !a.ip().is_loopback()) {
+                    s.fault("listen", Some(address.to_string()), "dev_not_loopback", "development mode is for this machine only", "listen on \"127.0.0.1:8080\", or set dev.enabled = false");
+                }
+                Some(parsed)
+            }
+        };
+        let mend = "write the origin that browsers use, such as \"https://api.example.com\"";
+        let public_origin = match s.parsed::<Origin>("public_origin", |e| {
+            e.suggestion().map_or_else(|| mend.to_owned(), |o| format!("write \"{o}\""))
+        }) {
+            None if !s.has("public_origin") => {
+                if dev {
+                    "http://localhost:8080".parse().ok()
+                } else {
+                    s.fault("public_origin", None, "public_origin_missing", "without it neither cookies nor the CSRF check know whether browsers come over https", mend);
+                    None
+                }
+            }
+            Some(origin) if !dev && !origin.is_https() => {
+                s.fault("public_origin", Some(origin.to_string()), "public_origin_not_https", "a session cookie over plain http belongs to everybody on the path", "serve it over https, or set dev.enabled = true on this machine");
+                None
+            }
+            other => other,
+        };
+        RawServer {
+            listen,
+            public_origin,
+            worker_threads: s.within("worker_threads", 1..=1024),
+            shutdown_grace: s.duration("shutdown_grace").unwrap_or(Duration::from_secs(10)),
+            max_body_bytes: s.within("max_body_bytes", 256..=1 << 20).unwrap_or(16 << 10),
+        }
+    })
+}
+
+fn read_cors(document: &mut Document<'_>) -> Option<CorsPolicy> {
+    document.section("cors", |s| {
+        let allow_origins = s.list("allow_origins").unwrap_or_default();
+        // A list of origins in front of a session service means credentials; nobody writes it for
+        // anything else. No list, or `*`, cannot mean them.
+        let means_credentials = allow_origins.iter().any(|o| o != "*");
+        let allow_credentials = s.value("allow_credentials").unwrap_or(means_credentials);
+        let mut config = CorsConfig {
+            allow_origins,
+            allow_credentials,
+            allow_methods: s.list("allow_methods").unwrap_or_default(),
+            allow_headers: s.list("allow_headers").unwrap_or_default(),
+            expose_headers: s.list("expose_headers").unwrap_or_default(),
+            max_age_s: s.value("max_age_s"),
+            dangerous_allow_insecure_origins: s
+                .value("dangerous_allow_insecure_origins")
+                .unwrap_or(false),
+        };
+        if !config.expose_headers.iter().any(|h| h == "*") {
+            // A frontend on another host can read the CSRF token nowhere else.
+            config.expose_headers.push(csrf::HEADER_NAME.to_string());
+        }
+        match CorsPolicy::compile(&config) {
+            Ok(policy) => Some(policy),
+            Err(errors) => {
+                for error in errors {
+                    report_cors(s, &error);
+                }
+                None
+            }
+        }
+    })
+}
+
+fn report_cors(s: &mut Section<'_, '_>, error: &CorsConfigError) {
+    s.fault(error.key(), error.value(), error.code(), &error.to_string(), &error.mend());
+}
+
+fn read_session(document: &mut Document<'_>, https: bool) -> Option<SessionConfig> {
+    document.section("session", |s| {
+        if let Some(store) = s.value::<String>("store").filter(|store| store != "memory") {
+            s.fault(
+                "store",
+                Some(store),
+                "store_unknown",
+                "this version keeps sessions in memory only",
+                "write store = \"memory\", or leave it out",
+            );
+        }
+        let lifetimes = Lifetimes {
+            idle: s.duration("idle_timeout").unwrap_or(Duration::from_secs(60 * 60)),
+            absolute: s.duration("absolute_timeout").unwrap_or(Duration::from_secs(12 * 60 * 60)),
+        };
+        if lifetimes.idle > lifetimes.absolute {
+            let value = Some(humantime::format_duration(lifetimes.idle).to_string());
+            let absolute = humantime::format_duration(lifetimes.absolute);
+            s.fault(
+                "idle_timeout",
+                value,
+                "idle_beyond_absolute",
+                &format!(
+                    "it is longer than absolute_timeout ({absolute}), so it would never count"
+                ),
+                "make it shorter than absolute_timeout",
+            );
+        }
+        let limits = StoreLimits {
+            max_sessions: s.within("max_sessions", 1..=100_000_000).unwrap_or(1_000_000),
+            max_sessions_per_user: s.within("max_sessions_per_user", 1..=10_000).unwrap_or(10),
+        };
+        let same_site = read_same_site(s);
+        let name = s.value::<String>("cookie_name");
+        let partitioned = s.value("partitioned").unwrap_or(false);
+        let cookie = SessionCookie::new(name.as_deref(), https, same_site, partitioned)
+            .map_err(|error| report_cookie(s, &error))
+            .ok()?;
+        Some(SessionConfig { cookie, lifetimes, limits })
+    })
+}
+
+fn read_same_site(s: &mut Section<'_, '_>) -> SameSite {
+    let allowed = s.value("dangerous_allow_cross_site").unwrap_or(false);
+    match s.value::<String>("same_site").as_deref() {
+        None | Some("lax") => SameSite::Lax,
+        Some("strict") => SameSite::Strict,
+        Some("none") => {
+            if !allowed {
+                s.fault("same_site", Some("none".to_owned()), "same_site_none", "the cookie would go out with requests from every site; Safari and Firefox keep it back all the same", "put frontend and service on one site (app.example.com and api.example.com), or set dangerous_allow_cross_site = true");
+            }
+            SameSite::None
+        }
+        Some(other) => {
+            s.fault(
+                "same_site",
+                Some(other.to_owned()),
+                "same_site_unknown",
+                "not a value of SameSite",
+                "write \"lax\", \"strict\" or \"none\"",
+            );
+            SameSite::Lax
+        }
+    }
+}
+
+fn report_cookie(s: &mut Section<'_, '_>, error: &CookieError) {
+    let (key, value, code, mend) = match error {
+        CookieError::Name(name) => (
+            "cookie_name",
+            name.as_str(),
+            "cookie_name_malformed",
+            "write a name such as \"session\"",
+        ),
+        CookieError::PrefixNeedsSecure(name) => (
+            "cookie_name",
+            name.as_str(),
+            "cookie_prefix_needs_https",
+            "use an https public_origin, or a name without prefix",
+        ),
+        CookieError::SameSiteNoneNeedsSecure => (
+            "same_site",
+            "none",
+            "same_site_none_needs_https",
+            "use an https public_origin, or same_site = \"lax\"",
+        ),
+        CookieError::PartitionedNeedsSecure => (
+            "partitioned",
+            "true",
+            "partitioned_needs_https",
+            "use an https public_origin, or leave it out",
+        ),
+    };
+    s.fault(key, Some(value.to_owned()), code, &error.to_string(), mend);
+}
+
+fn read_auth(document: &mut Document<'_>, dev: bool) -> Option<PathBuf> {
+    let base = document.directory();
+    document.section("auth", |s| {
+        let file = s.value::<PathBuf>("users_file");
+        if file.is_none() && !dev && !s.has("users_file") {
+            s.fault("users_file", None, "users_file_missing", "nobody could log in", "name a TOML file with [[user]] entries; `withcreds hash-password` makes their hashes");
+        }
+        file.map(|file| base.join(file))
+    })
+}
+
+fn read_log(document: &mut Document<'_>) -> LogConfig {
+    document.section("log", |s| {
+        let level = s.parsed("level", |_| {
+            "write \"error\", \"warn\", \"info\", \"debug\" or \"trace\"".to_owned()
+        });
+        let json = match s.value::<String>("format").as_deref() {
+            None | Some("text") => false,
+            Some("json") => true,
+            Some(other) => {
+                s.fault(
+                    "format",
+                    Some(other.to_owned()),
+                    "log_format_unknown",
+                    "not a format of the log",
+                    "write \"text\" or \"json\"",
+                );
+                false
+            }
+        };
+        LogConfig { level: level.unwrap_or(tracing::Level::INFO), json }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! Reads a TOML document key by key and remembers every fault instead of stopping at the first.
+
+use std::fmt;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::{DeserializeOwned, IntoDeserializer as _};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// One mistake in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ConfigError {
+    /// A stable name for programs.
+    pub code: &'static str,
+    /// `section.key`; empty if the file as a whole is meant.
+    pub key: String,
+    /// The offending value, as far as it may be shown.
+    pub value: Option<String>,
+    /// Why it is wrong.
+    pub reason: String,
+    /// What to write instead.
+    pub mend: String,
+    /// The file.
+    pub file: String,
+    /// Line from 1; 0 if it is about something that is not there.
+    pub line: usize,
+    /// Column from 1, in characters.
+    pub column: usize,
+}
+
+impl ConfigError {
+    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self {
+            code: "config_unreadable",
+            key: String::new(),
+            value: None,
+            reason: format!("cannot read the file: {error}"),
+            mend: "check the path and its permissions".to_owned(),
+            file: path.display().to_string(),
+            line: 0,
+            column: 0,
+        }
+    }
+}
+
+impl Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        f.write_str(": ")?;
+        if !self.key.is_empty() {
+            f.write_str(&self.key)?;
+            if let Some(value) = &self.value {
+                write!(f, " = {value:?}")?;
+            }
+            f.write_str(": ")?;
+        }
+        write!(f, "{}\n  mend: {}", self.reason, self.mend)
+    }
+}
+
+/// A parsed document and the faults found so far.
+pub(super) struct Document<'i> {
+    text: &'i str,
+    path: &'i Path,
+    table: DeTable<'i>,
+    known: Vec<&'static str>,
+    errors: Vec<ConfigError>,
+}
+
+impl<'i> Document<'i> {
+    pub(super) fn parse(text: &'i str, path: &'i Path) -> Result<Self, Vec<ConfigError>> {
+        let (table, faults) = DeTable::parse_recoverable(text);
+        let mut document =
+            Self { text, path, table: table.into_inner(), known: Vec::new(), errors: Vec::new() };
+        for fault in faults {
+            let at = fault.span().map(|span| span.start);
+            document.push("", None, at, "toml_malformed", fault.message(), "mend the TOML first");
+        }
+        if document.errors.is_empty() { Ok(document) } else { Err(document.errors) }
+    }
+
+    /// The folder of the file: what relative paths in it start from.
+    pub(super) fn directory(&self) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).to_owned()
+    }
+
+    /// Reads one section; an absent one reads as empty.
+    pub(super) fn section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_, 'i>) -> T,
+    ) -> T {
+        self.known.push(name);
+        let (table, at) = match self.table.remove(name).map(|v| (v.span().start, v.into_inner())) {
+            Some((at, DeValue::Table(table))) => (table, Some(at)),
+            Some((at, _)) => {
+                let mend = format!("write [{name}] and its keys below");
+                self.push(
+                    name,
+                    None,
+                    Some(at),
+                    "not_a_section",
+                    "this is a section, not a value",
+                    &mend,
+                );
+                (DeTable::new(), Some(at))
+            }
+            None => (DeTable::new(), None),
+        };
+        let mut section =
+            Section { document: self, name, at, table, known: Vec::new(), spans: Vec::new() };
+        let value = read(&mut section);
+        section.finish();
+        value
+    }
+
+    /// Reports unknown sections, and everything else that was found.
+    pub(super) fn finish(mut self) -> Result<(), Vec<ConfigError>> {
+        let unknown: Vec<_> =
+            self.table.keys().map(|key| (key.get_ref().to_string(), key.span().start)).collect();
+        for (name, at) in unknown {
+            let mend = did_you_mean(&name, &self.known, "sections");
+            self.push(&name, None, Some(at), "unknown_key", "there is no such section", &mend);
+        }
+        self.errors.sort_by_key(|e| (e.line, e.column));
+        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+
+    fn push(
+        &mut self,
+        key: &str,
+        value: Option<String>,
+        at: Option<usize>,
+        code: &'static str,
+        reason: &str,
+        mend: &str,
+    ) {
+        let (line, column) = at.map_or((0, 0), |at| {
+            let before = &self.text[..at.min(self.text.len())];
+            let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+            (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        });
+        self.errors.push(ConfigError {
+            code,
+            key: key.to_owned(),
+            value,
+            reason: reason.to_owned(),
+            mend: mend.to_owned(),
+            file: self.path.display().to_string(),
+            line,
+            column,
+        });
+    }
+}
+
+/// One section while it is read.
+pub(super) struct Section<'d, 'i> {
+    document: &'d mut Document<'i>,
+    name: &'static str,
+    at: Option<usize>,
+    table: DeTable<'i>,
+    known: Vec<&'static str>,
+    /// Where keys, and the elements of lists, stood.
+    spans: Vec<(&'static str, Option<String>, usize)>,
+}
+
+impl Section<'_, '_> {
+    /// Whether the key was written, well or badly.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.spans.iter().any(|(k, ..)| *k == key)
+    }
+
+    /// A value of the expected type; a fault if it is of another.
+    pub(super) fn value<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<T> {
+        self.known.push(key);
+        let value = self.table.remove(key)?;
+        self.spans.push((key, None, value.span().start));
+        match T::deserialize(value.into_deserializer()) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                // The message names types, never the value, which might be a secret.
+                self.fault(
+                    key,
+                    None,
+                    "wrong_type",
+                    error.message(),
+                    "write a value of the expected type",
+                );
+                None
+            }
+        }
+    }
+
+    /// A list of strings.
+    pub(super) fn list(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let list: Vec<Spanned<String>> = self.value(key)?;
+        for element in &list {
+            self.spans.push((key, Some(element.get_ref().clone()), element.span().start));
+        }
+        Some(list.into_iter().map(Spanned::into_inner).collect())
+    }
+
+    /// A string that parses into `T`.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(
+        &mut self,
+        key: &'static str,
+        mend: impl FnOnce(&T::Err) -> String,
+    ) -> Option<T> {
+        let text: String = self.value(key)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let mend = mend(&error);
+                self.fault(key, Some(text), "malformed", &error.to_string(), &mend);
+                None
+            }
+        }
+    }
+
+    /// A duration such as `90s` or `1h 30m`, longer than nothing.
+    pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
+        let value = self.parsed::<humantime::Duration>(key, |_| {
+            "write a duration such as \"60m\" or \"12h\"".to_owned()
+        })?;
+        if value.is_zero() {
+            let text = Some(value.to_string());
+            self.fault(
+                key,
+                text,
+                "zero_duration",
+                "it must be longer than nothing",
+                "write a duration such as \"60m\"",
+            );
+            return None;
+        }
+        Some(*value)
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn within(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<usize>,
+    ) -> Option<usize> {
+        let number: i64 = self.value(key)?;
+        let value = usize::try_from(number).ok().filter(|n| range.contains(n));
+        if value.is_none() {
+            let mend = format!("write a number from {} to {}", range.start(), range.end());
+            self.fault(
+                key,
+                Some(number.to_string()),
+                "out_of_range",
+                "the number is out of range",
+                &mend,
+            );
+        }
+        value
+    }
+
+    /// Remembers a fault, with the place of the value if it can be found.
+    pub(super) fn fault(
+        &mut self,
+        key: &'static str,
+        value: Option<String>,
+        code: &'static str,
+        reason: &str,
+        mend: &str,
+    ) {
+        let element = self.spans.iter().find(|(k, v, _)| *k == key && v.is_some() && *v == value);
+        let whole = self.spans.iter().find(|(k, ..)| *k == key);
+        let at = element.or(whole).map(|(.., at)| *at).or(self.at);
+        let key = format!("{}.{key}", self.name);
+        self.document.push(&key, value, at, code, reason, mend);
+    }
+
+    fn finish(self) {
+        let unknown: Vec<_> =
+            self.table.keys().map(|key| (key.get_ref().to_string(), key.span().start)).collect();
+        for (name, at) in unknown {
+            let mend = did_you_mean(&name, &self.known, "keys");
+            let key = format!("{}.{name}", self.name);
+            self.document.push(&key, None, Some(at), "unknown_key", "there is no such key", &mend);
+        }
+    }
+}
+
+fn did_you_mean(name: &str, known: &[&'static str], what: &str) -> String {
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .min_by_key(|(distance, _)| *distance);
+    match nearest {
+        Some((distance, candidate)) if distance <= 1 + name.len() / 3 => {
+            format!("did you mean `{candidate}`?")
+        }
+        _ => format!("the {what} are: {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,105 @@
+//! The two effects that decisions depend on, as traits: time and randomness. Everything else takes
+//! them as arguments; `clippy.toml` forbids reading a clock anywhere but here.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rand::Rng as _;
+use uuid::Uuid;
+
+use crate::policy::session::UnixMillis;
+
+/// Tells the time.
+pub trait Clock: Send + Sync + 'static {
+    /// The present moment.
+    fn now(&self) -> UnixMillis;
+}
+
+/// The machine's clock. Read once at start and then advanced by the monotonic clock, so that a
+/// corrected wall clock neither ends sessions nor revives them.
+#[derive(Debug)]
+pub struct SystemClock {
+    started_at: UnixMillis,
+    started: Instant,
+}
+
+impl SystemClock {
+    /// Reads the wall clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn new() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started_at: UnixMillis(0).after(since_epoch), started: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> UnixMillis {
+        self.started_at.after(self.started.elapsed())
+    }
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// Starts at this moment.
+    #[must_use]
+    pub fn at(now: UnixMillis) -> Self {
+        Self(AtomicU64::new(now.0))
+    }
+
+    /// Moves on.
+    pub fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Makes ids that nobody can guess.
+pub trait IdSource: Send + Sync + 'static {
+    /// The secret of a new session.
+    fn session_secret(&self) -> [u8; 32];
+
+    /// A nonce for a CSRF token.
+    fn nonce(&self) -> [u8; 16];
+
+    /// A request id, version 4.
+    fn request_id(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.nonce()).into_uuid()
+    }
+}
+
+/// Session secrets straight from the operating system; everything that is drawn on each request
+/// from a ChaCha generator per thread that the operating system seeds again and again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemIds;
+
+impl IdSource for SystemIds {
+    fn session_secret(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        // Without randomness no login can be safe; the panic becomes a 500 for this one request.
+        getrandom::fill(&mut bytes)
+            .unwrap_or_else(|e| panic!("no randomness from the system: {e}"));
+        bytes
+    }
+
+    fn nonce(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        rand::rng().fill_bytes(&mut bytes);
+        bytes
+    }
+}

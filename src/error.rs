@@ -1,0 +1,163 @@
+//! Every way in which a request can fail, and the one place that turns it into an answer.
+
+use http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use http::{Method, StatusCode};
+use serde::Serialize;
+use uuid::Uuid;
+use warp::reply::{Reply as _, Response};
+
+use crate::policy::csrf::CsrfFailure;
+
+/// A failed request. [`ApiError::status`] and [`ApiError::code`] are stable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// Nobody is logged in.
+    #[error("you are not logged in")]
+    NoSession,
+    /// The session's time is over.
+    #[error("your session has expired: log in again")]
+    Expired,
+    /// Wrong user name or password; which of the two is not said.
+    #[error("the user name or the password is wrong")]
+    InvalidCredentials,
+    /// The request may not change anything.
+    #[error(transparent)]
+    Csrf(#[from] CsrfFailure),
+    /// Another site sent the user to the logout page.
+    #[error("logging out was asked for by another site: open the page yourself")]
+    CrossSiteLogout,
+    /// No such path.
+    #[error("there is nothing at this path")]
+    NotFound,
+    /// The path exists, but not for this method.
+    #[error("this path does not take {method}: it takes {}", allowed.join(", "))]
+    MethodNotAllowed {
+        /// What was asked for.
+        method: Method,
+        /// What there is.
+        allowed: &'static [&'static str],
+    },
+    /// The body is larger than it may be.
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The body did not come as JSON.
+    #[error("the body must be JSON: send `Content-Type: application/json`")]
+    UnsupportedMediaType,
+    /// Not JSON at all.
+    #[error("the body is not valid JSON (line {line}, column {column})")]
+    MalformedJson {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// JSON, but of another form.
+    #[error(
+        "the body must be an object with the strings `username` and `password` and nothing else (line {line}, column {column})"
+    )]
+    InvalidBody {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// The body did not arrive.
+    #[error("the body did not arrive completely")]
+    BodyIncomplete,
+    /// The body took too long.
+    #[error("the body did not arrive in time")]
+    BodyTimeout,
+    /// A query parameter with a value that means nothing.
+    #[error("the query parameter `{name}` must be {expected}")]
+    InvalidQuery {
+        /// Which.
+        name: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// As many sessions as there may be.
+    #[error("there is no room for another session: try again later")]
+    StoreFull,
+    /// A fault of ours; the cause is in the log, not in the answer.
+    #[error("something went wrong on our side: report the request id if it stays so")]
+    Internal,
+}
+
+impl warp::reject::Reject for ApiError {}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    detail: &'a str,
+    code: &'static str,
+    cid: Uuid,
+}
+
+impl ApiError {
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSession | Self::Expired | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
+            Self::Csrf(_) | Self::CrossSiteLogout => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::MalformedJson { .. }
+            | Self::InvalidBody { .. }
+            | Self::BodyIncomplete
+            | Self::InvalidQuery { .. } => StatusCode::BAD_REQUEST,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::StoreFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The stable name for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoSession => "no_session",
+            Self::Expired => "expired",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::Csrf(_) => "csrf_failed",
+            Self::CrossSiteLogout => "cross_site_logout",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::MalformedJson { .. } => "malformed_json",
+            Self::InvalidBody { .. } => "invalid_body",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::BodyTimeout => "body_timeout",
+            Self::InvalidQuery { .. } => "invalid_query",
+            Self::StoreFull => "store_full",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The answer: `{"detail", "code", "cid"}` and the headers that the status asks for.
+    #[must_use]
+    pub fn into_response(self, cid: Uuid) -> Response {
+        let detail = self.to_string();
+        let body = Body { detail: &detail, code: self.code(), cid };
+        let mut response = warp::reply::json(&body).into_response();
+        *response.status_mut() = self.status();
+        match self {
+            Self::MethodNotAllowed { allowed, .. } => {
+                if let Ok(allow) = HeaderValue::try_from(allowed.join(", ")) {
+                    response.headers_mut().insert(ALLOW, allow);
+                }
+            }
+            Self::StoreFull => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,87 @@
+//! The routes: which call a request makes. Paths and methods only; what a call does is in
+//! [`crate::handlers`].
+
+use http::Method;
+use warp::{Filter, Rejection};
+
+use crate::error::ApiError;
+use crate::filters::body::{self, Body};
+
+/// One call of the API.
+pub(crate) enum Call {
+    /// `GET /api/auth/session`.
+    ReadSession {
+        /// Whether reading extends the session: `?slide=false` says no.
+        slide: bool,
+    },
+    /// `POST /api/auth/login`.
+    LogIn(Body),
+    /// `GET /api/auth/logout`: the browser itself came here.
+    LogOutByNavigation,
+    /// `POST /api/auth/logout`: a script asks.
+    LogOut,
+    /// `GET /api/example`, in development only.
+    Example,
+}
+
+const READ: &[&str] = &["GET", "HEAD"];
+
+/// Parses path and method into a [`Call`]; rejects with 404 or 405.
+pub(super) fn call(
+    example: bool,
+) -> impl Filter<Extract = (Call,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let auth = warp::path("api").and(warp::path("auth"));
+
+    let session = auth
+        .and(warp::path!("session"))
+        .and(only(READ))
+        .and(slide())
+        .map(|_method, slide| Call::ReadSession { slide });
+    let login = auth
+        .and(warp::path!("login"))
+        .and(only(&["POST"]))
+        .and(body::body())
+        .map(|_method, body| Call::LogIn(body));
+    let logout = auth
+        .and(warp::path!("logout"))
+        .and(only(&["GET", "POST"]))
+        .map(|method| if method == Method::POST { Call::LogOut } else { Call::LogOutByNavigation });
+    let example = warp::path!("api" / "example")
+        .and_then(
+            move || async move { if example { Ok(()) } else { Err(warp::reject::not_found()) } },
+        )
+        .untuple_one()
+        .and(only(READ))
+        .map(|_method| Call::Example);
+
+    session.or(login).unify().or(logout).unify().or(example).unify()
+}
+
+/// Passes these methods; answers others with 405 and `Allow`. Put behind the path, so that a
+/// wrong path stays a 404.
+fn only(
+    allowed: &'static [&'static str],
+) -> impl Filter<Extract = (Method,), Error = Rejection> + Copy + Send + Sync + 'static {
+    warp::method().and_then(move |method: Method| async move {
+        if allowed.contains(&method.as_str()) {
+            Ok(method)
+        } else {
+            Err(warp::reject::custom(ApiError::MethodNotAllowed { method, allowed }))
+        }
+    })
+}
+
+/// `?slide=true|false`; other parameters are ignored.
+fn slide() -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    query.and_then(|query: String| async move {
+        match query.split('&').filter_map(|pair| pair.strip_prefix("slide=")).last() {
+            None | Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(warp::reject::custom(ApiError::InvalidQuery {
+                name: "slide",
+                expected: "true or false",
+            })),
+        }
+    })
+}

@@ -1,0 +1,46 @@
+//! `POST /api/auth/login`: local accounts.
+
+use serde::Deserialize;
+use warp::reply::Response;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::filters::{Body, Visitor};
+use crate::handlers::{session, set_cookie};
+use crate::policy::csrf;
+use crate::policy::session::SessionSecret;
+use crate::secret::Secret;
+use crate::store::Stored;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    username: String,
+    password: Secret<String>,
+}
+
+/// 200 with the session and its cookies, or 401. Always a new id: one that was planted, or the one
+/// that the visitor had, is worth nothing afterwards (session fixation).
+pub(super) async fn log_in(app: &App, visitor: &Visitor, body: Body) -> Result<Response, ApiError> {
+    let Credentials { username, password } =
+        body.json(&visitor.headers, app.max_body_bytes).await?;
+    let Some(user) = app.accounts.log_in(username, password).await else {
+        tracing::info!(event = "login_failed", "wrong user name or password");
+        return Err(ApiError::InvalidCredentials);
+    };
+    if let Some(old) = &visitor.secret {
+        app.store.remove(&old.store_key());
+    }
+    let secret = SessionSecret::from_random(app.ids.session_secret());
+    let activity = app
+        .store
+        .create(secret.store_key(), user.clone(), app.clock.now())
+        .map_err(|_| ApiError::StoreFull)?;
+    tracing::info!(event = "login", user = %user.id, "logged in");
+
+    let token = csrf::token(&secret, app.ids.nonce());
+    let mut response = session::view(app, &Stored { user, activity }, &token);
+    set_cookie(&mut response, app.cookie.set(&secret))?;
+    set_cookie(&mut response, app.cookie.set_csrf(csrf::COOKIE_NAME, &token))?;
+    Ok(response)
+}

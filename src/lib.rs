@@ -1,0 +1,52 @@
+//! **withcreds**: credentialed CORS and in-memory sessions for JavaScript frontends that live on
+//! another origin.
+//!
+//! ```text
+//! main → cli → config ─┐
+//!              server ─┴→ filters → handlers → store, identity
+//!                            └────────┴──────→ policy → nothing of ours
+//! ```
+//!
+//! Arrows never turn back: [`policy`] decides and knows no server, no clock and no randomness;
+//! [`cors`] and the other filters read facts, ask it, and write headers. A frontend that sends
+//! `credentials: 'include'` (or axios' `withCredentials`) is served with its session; one that does
+//! not gets a 401 that it can read.
+//!
+//! ```
+//! use withcreds::{Config, Server};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::development().map_err(|errors| errors[0].to_string())?;
+//! let server = Server::bind(&config).await?;
+//! println!("listening on {}", server.addr()?);
+//! server.run_until(async { let _ = tokio::signal::ctrl_c().await; }).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod app;
+pub mod cli;
+mod config;
+pub mod effects;
+mod error;
+mod filters;
+mod fixture;
+mod handlers;
+mod identity;
+pub mod policy;
+mod secret;
+mod server;
+pub mod store;
+
+pub use app::App;
+pub use config::{
+    Config, ConfigError, DEVELOPMENT, Frontend, LogConfig, ServerConfig, SessionConfig,
+};
+pub use error::ApiError;
+pub use filters::{cors, service};
+pub use fixture::Fixture;
+pub use identity::{AccountsError, LocalAccounts, User, hash_password};
+pub use policy::cors::{CorsConfig, CorsConfigError, CorsDecision, CorsPolicy};
+pub use policy::origin::{Origin, OriginError};
+pub use secret::Secret;
+pub use server::{DemoAccount, ServeError, Server};

@@ -1,0 +1,239 @@
+//! The only owner of sockets: binds, accepts, drains.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use warp::Filter;
+use warp::reply::Response;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::effects::{IdSource as _, SystemIds};
+use crate::filters;
+use crate::fixture;
+use crate::identity::{AccountsError, LocalAccounts, User};
+use crate::policy::session::SessionSecret;
+use crate::secret::Secret;
+
+/// A client that has not sent its headers by then is cut off.
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// Request line and headers together.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+/// How often expired sessions are dropped.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", port_hint(source, *address))]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The accounts cannot be used.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+}
+
+fn port_hint(error: &io::Error, address: SocketAddr) -> String {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        let port = address.port();
+        format!(
+            "\n  mend: end the program that holds port {port} (`ss -ltnp 'sport = :{port}'` names it), or set another in server.listen"
+        )
+    } else {
+        String::new()
+    }
+}
+
+/// The account that development mode makes up at each start.
+#[derive(Debug, Clone)]
+pub struct DemoAccount {
+    /// Always `demo`.
+    pub username: &'static str,
+    /// Random, gone with the process.
+    pub password: Secret<String>,
+}
+
+/// A service whose addresses are bound, but which answers nobody yet.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    api: Vec<TcpListener>,
+    frontend: Option<(Vec<TcpListener>, fixture::Fixture)>,
+    demo: Option<DemoAccount>,
+    grace: Duration,
+}
+
+impl Server {
+    /// Binds all addresses; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`], which says what to do about it.
+    pub async fn bind(config: &Config) -> Result<Self, ServeError> {
+        let (accounts, demo) = match &config.users_file {
+            Some(file) => (LocalAccounts::read(file)?, None),
+            None if config.dev => {
+                let (accounts, demo) = demo_account()?;
+                (accounts, Some(demo))
+            }
+            None => (LocalAccounts::none()?, None),
+        };
+        let api = listen(&config.server.listen, config.dev).await?;
+        let frontend = match &config.frontend {
+            Some(frontend) => {
+                let backend = config.server.public_origin.clone();
+                let fixture = fixture::Fixture::find(backend);
+                Some((listen(&frontend.listen, true).await?, fixture))
+            }
+            None => None,
+        };
+        let app = Arc::new(App::new(config, accounts));
+        Ok(Self { app, api, frontend, demo, grace: config.server.shutdown_grace })
+    }
+
+    /// The first address of the service.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when it does not know.
+    pub fn addr(&self) -> io::Result<SocketAddr> {
+        self.api.first().map_or(Err(io::ErrorKind::NotConnected.into()), TcpListener::local_addr)
+    }
+
+    /// The state behind the routes.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// The demo account, in development mode.
+    #[must_use]
+    pub fn demo(&self) -> Option<&DemoAccount> {
+        self.demo.as_ref()
+    }
+
+    /// The fixture page, in development mode.
+    #[must_use]
+    pub fn fixture(&self) -> Option<&fixture::Fixture> {
+        self.frontend.as_ref().map(|(_, fixture)| fixture)
+    }
+
+    /// Serves until `shutdown` resolves; then accepts nobody any more, finishes what runs, and
+    /// returns after the grace period at the latest.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
+        let (stop, stopped) = watch::channel(());
+        let mut servers = tokio::task::JoinSet::new();
+        for listener in self.api {
+            let filter = filters::service(Arc::clone(&self.app));
+            servers.spawn(serve(listener, filter, stopped.clone(), self.grace));
+        }
+        if let Some((listeners, fixture)) = self.frontend {
+            for listener in listeners {
+                servers.spawn(serve(listener, fixture.filter(), stopped.clone(), self.grace));
+            }
+        }
+        let sweeper = tokio::spawn(sweep(self.app));
+        shutdown.await;
+        drop(stopped);
+        // Fails only if nobody listens any more, and then there is nobody to tell.
+        let _ = stop.send(());
+        while servers.join_next().await.is_some() {}
+        sweeper.abort();
+    }
+}
+
+async fn sweep(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        let swept = app.sweep();
+        if swept > 0 {
+            tracing::debug!(swept, "dropped expired sessions");
+        }
+    }
+}
+
+async fn listen(addresses: &[SocketAddr], dev: bool) -> Result<Vec<TcpListener>, ServeError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        match TcpListener::bind(address).await {
+            Ok(listener) => listeners.push(listener),
+            // A machine without IPv6 is no reason not to develop on it.
+            Err(error)
+                if dev && address.is_ipv6() && error.kind() == io::ErrorKind::AddrNotAvailable => {}
+            Err(source) => return Err(ServeError::Bind { address, source }),
+        }
+    }
+    Ok(listeners)
+}
+
+/// Serves one listener until told to stop, then drains.
+pub(crate) async fn serve<F>(
+    listener: TcpListener,
+    filter: F,
+    mut stopped: watch::Receiver<()>,
+    grace: Duration,
+) where
+    F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
+    F::Future: Send,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE).max_buf_size(MAX_HEAD_BYTES);
+    let draining = GracefulShutdown::new();
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    // Small answers go out at once instead of waiting for more to say.
+                    let _ = stream.set_nodelay(true);
+                    let service = TowerToHyperService::new(warp::service(filter.clone()));
+                    let connection = http.serve_connection(TokioIo::new(stream), service);
+                    let connection = draining.watch(connection);
+                    tokio::spawn(async move {
+                        if let Err(error) = connection.await {
+                            tracing::debug!(%error, "a connection ended badly");
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Most likely out of file descriptors: those who are served will free some.
+                    tracing::warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, draining.shutdown()).await.is_err() {
+        tracing::warn!("stopped with requests still running after the grace period");
+    }
+}
+
+fn demo_account() -> Result<(LocalAccounts, DemoAccount), AccountsError> {
+    // As long as a session secret, cut to what a person can still copy: 96 bits.
+    let random = SessionSecret::from_random(SystemIds.session_secret()).to_cookie_value();
+    let password = random.chars().filter(char::is_ascii_alphanumeric).take(16).collect::<String>();
+    let mut user = User::named("demo");
+    let metadata = r#"{"name":"Demo User","email":"demo@example.com"}"#;
+    if let Ok(raw) = serde_json::value::RawValue::from_string(metadata.to_owned()) {
+        user.metadata = raw;
+    }
+    let accounts = LocalAccounts::single("demo", &password, user)?;
+    Ok((accounts, DemoAccount { username: "demo", password: Secret::new(password) }))
+}

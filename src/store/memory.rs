@@ -1,0 +1,327 @@
+//! Sessions in memory: sharded, bounded, gone when the process ends.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::identity::User;
+use crate::policy::session::{Activity, Lifetimes, StoreKey, UnixMillis};
+use crate::store::{Found, Stored, Touch};
+
+/// Enough that two requests rarely want the same one, few enough to walk for a sweep.
+const SHARDS: usize = 64;
+
+/// How much the store may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// All sessions together.
+    pub max_sessions: usize,
+    /// Of one user; the oldest makes room for the next.
+    pub max_sessions_per_user: usize,
+}
+
+/// The store holds as many live sessions as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the session store is full")]
+pub struct StoreFull;
+
+#[derive(Debug)]
+struct Record {
+    user: Arc<User>,
+    activity: Activity,
+}
+
+/// Keys are SHA-256 output already: hashing them again would only cost time.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length_prefix: usize) {}
+}
+
+type Shard = HashMap<StoreKey, Record, BuildHasherDefault<Spread>>;
+
+/// The default store. A look-up takes one short lock on one of the shards and allocates nothing;
+/// no lock is held across an await.
+#[derive(Debug)]
+pub struct MemoryStore {
+    shards: Box<[Mutex<Shard>]>,
+    /// Keys of each user's sessions, oldest first. Never asked for while a shard is locked.
+    by_user: Mutex<HashMap<Arc<str>, Vec<StoreKey>>>,
+    count: AtomicUsize,
+    lifetimes: Lifetimes,
+    limits: StoreLimits,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(lifetimes: Lifetimes, limits: StoreLimits) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            by_user: Mutex::default(),
+            count: AtomicUsize::new(0),
+            lifetimes,
+            limits,
+        }
+    }
+
+    /// How long its sessions live.
+    #[must_use]
+    pub fn lifetimes(&self) -> Lifetimes {
+        self.lifetimes
+    }
+
+    /// Sessions held, expired ones that no sweep has met yet included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Looks a session up; with [`Touch::Extend`] this counts as use. Never creates anything.
+    pub fn get(&self, key: &StoreKey, touch: Touch) -> Found {
+        let mut shard = self.shard(key);
+        let Some(record) = shard.get_mut(key) else { return Found::Nothing };
+        let (Touch::Extend(now) | Touch::Leave(now)) = touch;
+        if self.lifetimes.is_expired(record.activity, now) {
+            // Left for the sweep, so that the user hears "expired" for a while, not "no session".
+            return Found::Expired;
+        }
+        if let Touch::Extend(now) = touch {
+            record.activity.last_seen = record.activity.last_seen.max(now);
+        }
+        Found::Live(Stored { user: Arc::clone(&record.user), activity: record.activity })
+    }
+
+    /// Stores a new session. When full: expired ones go first; then the user's own oldest beyond
+    /// their share; then the login is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFull`] when there are as many live sessions as there may be.
+    pub fn create(
+        &self,
+        key: StoreKey,
+        user: Arc<User>,
+        now: UnixMillis,
+    ) -> Result<Activity, StoreFull> {
+        self.make_room(&user, now)?;
+        let activity = Activity { created: now, last_seen: now };
+        // Index and record appear together: both locks, always in this order.
+        let mut users = self.lock_users();
+        users.entry(Arc::clone(&user.id)).or_default().push(key);
+        if self.shard(&key).insert(key, Record { user, activity }).is_some() {
+            // 256 random bits met twice: not in this universe, but the count stays right.
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(activity)
+    }
+
+    /// Removes a session; whether there was one.
+    pub fn remove(&self, key: &StoreKey) -> bool {
+        let Some(record) = self.shard(key).remove(key) else { return false };
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.forget(&record.user.id, key);
+        true
+    }
+
+    /// Drops what has expired, one shard at a time, so that no request waits for more than one
+    /// shard's share. Returns how many went.
+    pub fn sweep(&self, now: UnixMillis) -> usize {
+        let mut swept = 0;
+        for shard in &self.shards {
+            let gone: Vec<_> = lock(shard)
+                .extract_if(|_, record| self.lifetimes.is_expired(record.activity, now))
+                .collect();
+            self.count.fetch_sub(gone.len(), Ordering::Relaxed);
+            swept += gone.len();
+            for (key, record) in gone {
+                self.forget(&record.user.id, &key);
+            }
+        }
+        swept
+    }
+
+    /// Reserves one place in the count, or says that there is none.
+    fn make_room(&self, user: &User, now: UnixMillis) -> Result<(), StoreFull> {
+        self.evict_beyond_share(user);
+        if self.reserve() {
+            return Ok(());
+        }
+        if self.sweep(now) > 0 && self.reserve() { Ok(()) } else { Err(StoreFull) }
+    }
+
+    fn evict_beyond_share(&self, user: &User) {
+        let oldest: Vec<StoreKey> = {
+            let mut users = self.lock_users();
+            let Some(keys) = users.get_mut(&user.id) else { return };
+            let keep = self.limits.max_sessions_per_user.saturating_sub(1);
+            let surplus = keys.len().saturating_sub(keep);
+            keys.drain(..surplus).collect()
+        };
+        for key in oldest {
+            if self.shard(&key).remove(&key).is_some() {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn reserve(&self) -> bool {
+        let below_limit = |n| (n < self.limits.max_sessions).then_some(n + 1);
+        self.count.try_update(Ordering::Relaxed, Ordering::Relaxed, below_limit).is_ok()
+    }
+
+    fn forget(&self, user: &str, key: &StoreKey) {
+        let mut users = self.lock_users();
+        if let Some(keys) = users.get_mut(user) {
+            keys.retain(|k| k != key);
+            if keys.is_empty() {
+                users.remove(user);
+            }
+        }
+    }
+
+    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, Shard> {
+        // The map inside uses the low bits of the same value: shards take the high ones.
+        let index = usize::try_from(key.spread() >> 58).unwrap_or(0);
+        lock(&self.shards[index % SHARDS])
+    }
+
+    fn lock_users(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<StoreKey>>> {
+        lock(&self.by_user)
+    }
+}
+
+/// No code of ours panics while it holds a lock half-way through a change, so a poisoned lock
+/// still guards sound data.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::policy::session::SessionSecret;
+
+    const IDLE: Duration = Duration::from_secs(60);
+    const START: UnixMillis = UnixMillis(1_000_000);
+
+    fn store(max_sessions: usize, max_sessions_per_user: usize) -> MemoryStore {
+        let lifetimes = Lifetimes { idle: IDLE, absolute: IDLE * 3 };
+        MemoryStore::new(lifetimes, StoreLimits { max_sessions, max_sessions_per_user })
+    }
+
+    fn key(n: u8) -> StoreKey {
+        SessionSecret::from_random([n; 32]).store_key()
+    }
+
+    fn user(name: &str) -> Arc<User> {
+        Arc::new(User::named(name))
+    }
+
+    fn is_live(found: &Found) -> bool {
+        matches!(found, Found::Live(_))
+    }
+
+    #[test]
+    fn use_extends_up_to_the_absolute_end() {
+        let store = store(10, 10);
+        store.create(key(1), user("ada"), START).unwrap();
+        let mut now = START;
+        for _ in 0..3 {
+            now = now.after(IDLE);
+            assert!(is_live(&store.get(&key(1), Touch::Extend(now))), "{now:?}");
+        }
+        let later = UnixMillis(now.0 + 1);
+        assert!(matches!(store.get(&key(1), Touch::Extend(later)), Found::Expired));
+        assert!(matches!(store.get(&key(2), Touch::Extend(later)), Found::Nothing));
+    }
+
+    #[test]
+    fn looking_does_not_extend() {
+        let store = store(10, 10);
+        store.create(key(1), user("ada"), START).unwrap();
+        let now = START.after(IDLE);
+        assert!(is_live(&store.get(&key(1), Touch::Leave(now))));
+        let later = UnixMillis(now.0 + 1);
+        assert!(matches!(store.get(&key(1), Touch::Leave(later)), Found::Expired));
+    }
+
+    #[test]
+    fn a_removed_session_stays_removed() {
+        let store = store(10, 10);
+        store.create(key(1), user("ada"), START).unwrap();
+        assert!(store.remove(&key(1)));
+        assert!(!store.remove(&key(1)));
+        assert!(matches!(store.get(&key(1), Touch::Extend(START)), Found::Nothing));
+        assert!(store.is_empty());
+        assert!(store.lock_users().is_empty());
+    }
+
+    #[test]
+    fn full_means_expired_first_then_refused() {
+        let store = store(2, 10);
+        store.create(key(1), user("ada"), START).unwrap();
+        store.create(key(2), user("bob"), START).unwrap();
+        assert_eq!(store.create(key(3), user("eve"), START), Err(StoreFull));
+        let later = UnixMillis(START.after(IDLE).0 + 1);
+        assert!(store.create(key(3), user("eve"), later).is_ok());
+        assert_eq!(store.len(), 1);
+        assert_eq!(store.lock_users().len(), 1);
+    }
+
+    #[test]
+    fn a_user_has_a_share_and_the_oldest_goes() {
+        let store = store(10, 2);
+        for n in 1..=3 {
+            store.create(key(n), user("ada"), START).unwrap();
+        }
+        store.create(key(9), user("bob"), START).unwrap();
+        let live: Vec<_> = [1, 2, 3, 9]
+            .into_iter()
+            .filter(|n| is_live(&store.get(&key(*n), Touch::Leave(START))))
+            .collect();
+        assert_eq!(live, [2, 3, 9]);
+        assert_eq!(store.len(), 3);
+    }
+
+    #[test]
+    fn the_bound_holds_under_parallel_logins() {
+        let store = store(100, 1000);
+        std::thread::scope(|scope| {
+            for t in 0..4u8 {
+                let store = &store;
+                scope.spawn(move || {
+                    for n in 0..50u8 {
+                        let mut bytes = [t; 32];
+                        bytes[1] = n;
+                        let key = SessionSecret::from_random(bytes).store_key();
+                        let _ = store.create(key, user("ada"), START);
+                    }
+                });
+            }
+        });
+        assert_eq!(store.len(), 100);
+        let held: usize = store.shards.iter().map(|s| lock(s).len()).sum();
+        assert_eq!(held, 100);
+    }
+}
