@@ -63,6 +63,12 @@ impl ManualClock {
     }
 }
 
+impl<C: Clock> Clock for &'static C {
+    fn now(&self) -> UnixMillis {
+        C::now(self)
+    }
+}
+
 impl Clock for ManualClock {
     fn now(&self) -> UnixMillis {
         UnixMillis(self.0.load(Ordering::SeqCst))

@@ -197,12 +197,18 @@ fn read_server(document: &mut Document<'_>, dev: bool) -> RawServer {
             Some(list) => {
                 let parsed: Vec<SocketAddr> = list
                     .iter()
-                    .filter_map(|text| match text.parse::<SocketAddr>() {
-                        Ok(address) => Some(address),
-                        Err(_) => {
-                            s.fault("listen", Some(text.clone()), "address_malformed", "not an address with a port", "write \"127.0.0.1:8080\" or \"[::1]:8080\"");
-                            None
+                    .filter_map(|text| {
+                        let address = text.parse().ok();
+                        if address.is_none() {
+                            s.fault(
+                                "listen",
+                                Some(text.clone()),
+                                "address_malformed",
+                                "not an address with a port",
+                                "write \"127.0.0.1:8080\" or \"[::1]:8080\"",
+                            );
                         }
+                        address
                     })
                     .collect();
                 if list.is_empty() {

@@ -185,7 +185,7 @@ impl Section<'_, '_> {
         match T::deserialize(value.into_deserializer()) {
             Ok(value) => Some(value),
             Err(error) => {
-                // The message names types, never the value, which might be a secret.
+                // The message quotes the value: no key that holds a secret may be read this way.
                 self.fault(
                     key,
                     None,

@@ -60,7 +60,12 @@ impl Body {
         if !is_json(headers) {
             return Err(ApiError::UnsupportedMediaType);
         }
-        serde_json::from_slice(&bytes?).map_err(|error| {
+        let bytes = bytes?;
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            // Derived types take a bare list of their fields as well; this API does not.
+            return Err(ApiError::InvalidBody { line: 1, column: 1 });
+        }
+        serde_json::from_slice(&bytes).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             if error.is_data() {
                 ApiError::InvalidBody { line, column }

@@ -75,7 +75,7 @@ fn only(
 fn slide() -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     query.and_then(|query: String| async move {
-        match query.split('&').filter_map(|pair| pair.strip_prefix("slide=")).last() {
+        match query.split('&').filter_map(|pair| pair.strip_prefix("slide=")).next_back() {
             None | Some("true") => Ok(true),
             Some("false") => Ok(false),
             Some(_) => Err(warp::reject::custom(ApiError::InvalidQuery {

@@ -404,7 +404,8 @@ impl CorsPolicy {
         // CORS-safelisted methods need no permission (Fetch, CORS-preflight fetch step 7.5).
         matches!(method, b"GET" | b"HEAD" | b"POST")
             || match &self.methods {
-                Names::Any => is_token(method) && !is_forbidden_method(method),
+                // `*` is a token, but echoing it would say more than was asked.
+                Names::Any => is_token(method) && method != b"*" && !is_forbidden_method(method),
                 Names::These(list) => list.iter().any(|m| m.as_bytes() == method),
             }
     }
@@ -465,7 +466,7 @@ impl CorsPolicy {
 
     fn allows_header(&self, name: &[u8]) -> bool {
         match &self.headers {
-            Names::Any => true,
+            Names::Any => name != b"*",
             Names::These(set) => {
                 let mut lower = [0; 64];
                 let Some(buffer) = lower.get_mut(..name.len()) else { return false };

@@ -85,8 +85,7 @@ impl StoreKey {
     /// Eight uniformly distributed bytes, for choosing shards and buckets.
     #[must_use]
     pub(crate) fn spread(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 }
 

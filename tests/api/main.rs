@@ -1,0 +1,13 @@
+//! The service over real sockets, without a browser.
+
+// What comes back on every kind of error, and to whom it is readable.
+mod errors;
+// Login, session, logout, and everything in time.
+mod sessions;
+// What may change something, and what may not.
+mod csrf;
+// Input that no browser would send.
+mod hostile;
+// Starting, stopping, ports.
+mod lifecycle;
+mod support;

@@ -1,0 +1,114 @@
+//! The binary as its users meet it: output and exit codes.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn run(args: &[&str], stdin: &str, folder: &Path) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_withcreds"))
+        .args(args)
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    child.stdin.take().expect("stdin").write_all(stdin.as_bytes()).expect("write");
+    child.wait_with_output().expect("an end")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_has_examples() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for args in
+        [&["--help"][..], &["check", "--help"], &["hash-password", "--help"], &["serve", "--help"]]
+    {
+        let output = run(args, "", folder.path());
+        assert!(output.status.success());
+        assert!(text(&output.stdout).contains("Example"), "{args:?}");
+    }
+}
+
+#[test]
+fn a_bad_configuration_exits_2_and_names_every_mistake() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("withcreds.toml");
+    std::fs::write(
+        &file,
+        "[server]\npublic_origin = 'https://api.example.com'\n[cors]\nallow_origins = ['https://app.example.com/', '*.example.com']\nallow_methds = ['*']\n",
+    )
+    .expect("write");
+    for args in [&["--config", "withcreds.toml"][..], &["check", "--config", "withcreds.toml"]] {
+        let output = run(args, "", folder.path());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        insta::assert_snapshot!("bad_configuration", text(&output.stderr));
+    }
+    let output =
+        run(&["check", "--config", "withcreds.toml", "--format", "json"], "", folder.path());
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let codes: Vec<_> = json["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|e| e["code"].as_str().unwrap_or(""))
+        .collect();
+    assert_eq!(
+        codes,
+        ["users_file_missing", "origin_not_canonical", "origin_scheme_missing", "unknown_key"]
+    );
+}
+
+#[test]
+fn check_without_mistakes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = run(&["check"], "", folder.path());
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_str()),
+        (Some(0), "the configuration is good\n")
+    );
+}
+
+#[test]
+fn a_missing_file_and_a_bad_flag() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (args, says) in [
+        (&["--config", "nowhere.toml"][..], "nowhere.toml: cannot read the file"),
+        (&["--confg", "x"], "unexpected argument"),
+        (&["check", "--format", "xml"], "possible values: text, json"),
+    ] {
+        let output = run(args, "", folder.path());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(text(&output.stderr).contains(says), "{args:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_port_in_use_exits_1_with_the_mend() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = taken.local_addr().expect("an address");
+    let config = format!("[server]\nlisten = ['{address}']\n[dev]\nenabled = true\n");
+    std::fs::write(folder.path().join("c.toml"), config).expect("write");
+    let output = run(&["--config", "c.toml"], "", folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(&address.to_string()) && stderr.contains("mend:"), "{stderr}");
+}
+
+#[test]
+fn a_hash_that_the_users_file_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = run(&["hash-password"], "correct horse\n", folder.path());
+    let hash = text(&output.stdout);
+    assert!(hash.starts_with("$argon2id$v=19$"), "{hash}");
+    let users = format!("[[user]]\nusername = 'ada'\npassword = '{}'\n", hash.trim());
+    let file = folder.path().join("users.toml");
+    std::fs::write(&file, users).expect("write");
+    assert_eq!(withcreds::LocalAccounts::read(&file).expect("accounts").len(), 1);
+    assert_eq!(run(&["hash-password"], "\n", folder.path()).status.code(), Some(2));
+}
