@@ -1,1 +1,19 @@
-//! placeholder
+//! **withcreds-harness**: proves with real browsers when a session cookie travels.
+//!
+//! ```text
+//! lab (origins, service, wire log) ─┐
+//! browser (engine, DevTools)  ──────┴→ prove (claims) → report
+//! ```
+//!
+//! * [`lab`]: real origins on loopback, the real service behind them, and a log of every byte.
+//! * [`browser`]: a real browser, and what it says about each request.
+//! * [`prove`]: sentences about the service, shown to be true, each with the evidence; and the same
+//!   over services that were broken on purpose.
+//! * [`report`]: the table for people and the document for programs.
+
+pub mod browser;
+#[cfg(feature = "chromium")]
+pub mod prove;
+#[cfg(feature = "chromium")]
+pub mod report;
+pub mod lab;

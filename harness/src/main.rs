@@ -1,2 +1,9 @@
-//! placeholder
-fn main() {}
+//! The harness's binary: arguments → command → exit code.
+
+mod commands;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(commands::main())
+}

@@ -298,8 +298,8 @@ fn read_session(document: &mut Document<'_>, https: bool) -> Option<SessionConfi
             );
         }
         let lifetimes = Lifetimes {
-            idle: s.duration("idle_timeout").unwrap_or(Duration::from_secs(60 * 60)),
-            absolute: s.duration("absolute_timeout").unwrap_or(Duration::from_secs(12 * 60 * 60)),
+            idle: s.duration("idle_timeout").unwrap_or(Duration::from_hours(1)),
+            absolute: s.duration("absolute_timeout").unwrap_or(Duration::from_hours(12)),
         };
         if lifetimes.idle > lifetimes.absolute {
             let value = Some(humantime::format_duration(lifetimes.idle).to_string());

@@ -304,7 +304,7 @@ proptest! {
         method in prop_oneof![Just("GET"), Just("OPTIONS"), Just("POST")],
         origin in proptest::option::of(any_text()),
         asks in proptest::option::of(any_text()),
-        names_in proptest::collection::vec(any_text(), 0..3),
+        list in proptest::collection::vec(any_text(), 0..3),
     ) {
         let policy = CorsPolicy::compile(&CorsConfig { allow_credentials: credentials, ..config() }).unwrap();
         let mut request = HeaderMap::new();
@@ -315,7 +315,7 @@ proptest! {
         };
         if let Some(origin) = &origin { put(ORIGIN, origin); }
         if let Some(asks) = &asks { put(ACCESS_CONTROL_REQUEST_METHOD, asks); }
-        for line in &names_{ put(ACCESS_CONTROL_REQUEST_HEADERS, line); }
+        for line in &list { put(ACCESS_CONTROL_REQUEST_HEADERS, line); }
 
         let decision = policy.decide(&Method::try_from(method).unwrap(), &request);
         let mut out = HeaderMap::new();

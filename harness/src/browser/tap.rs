@@ -1,0 +1,492 @@
+//! The raw DevTools websocket of a browser: calls out, replies and events in, all plain JSON.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{SinkExt, Stream, StreamExt};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+/// How long [`Tap::call`] waits for a reply.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+/// How long [`Tap::connect`] waits for the handshake.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Something the browser said unasked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The flattened session it belongs to; `None` for the browser itself.
+    pub session: Option<String>,
+    /// Its name, for example `Network.requestWillBeSent`.
+    pub method: String,
+    /// Its parameters as they came; `null` if there were none.
+    pub params: Value,
+}
+
+/// Why a call over the tap failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TapError {
+    /// The websocket could not be opened.
+    #[error("no DevTools connection to {url}")]
+    Connect {
+        /// The address that was tried.
+        url: String,
+        /// What went wrong.
+        #[source]
+        source: Box<tungstenite::Error>,
+    },
+    /// The websocket is closed: the browser ended or was killed.
+    #[error("the browser is gone")]
+    BrowserGone,
+    /// No reply came in time. The command may still be carried out.
+    #[error("no reply to {method} within {after:?}")]
+    Timeout {
+        /// The command.
+        method: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The browser answered with an error.
+    #[error("{method} was refused: {message} (code {code})")]
+    Refused {
+        /// The command.
+        method: String,
+        /// The error's number, as in JSON-RPC.
+        code: i64,
+        /// The browser's text, with its `data` if there is any.
+        message: String,
+    },
+}
+
+/// One connection to the browser endpoint. Clones share it.
+///
+/// Sessions are flattened: `Target.attachToTarget` with `flatten: true` gives a session id, which
+/// goes into [`Tap::call`] and comes back in [`Event::session`].
+#[derive(Debug, Clone)]
+pub struct Tap {
+    line: Arc<Line>,
+}
+
+impl Tap {
+    /// Connects to `ws_url`, the address that the browser prints at its start. No `Origin` header
+    /// is sent, since Chromium refuses the ones it was not told of.
+    ///
+    /// All events arrive at the returned receiver, in order; it ends when the connection does.
+    /// It is not bounded, so it has to be read.
+    ///
+    /// # Errors
+    /// [`TapError::Connect`], or [`TapError::Timeout`] after 10 s. Needs a running tokio runtime.
+    pub async fn connect(ws_url: &str) -> Result<(Self, mpsc::UnboundedReceiver<Event>), TapError> {
+        // Cookie jars, screenshots and long header lists come in one message each.
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_MESSAGE))
+            .max_frame_size(Some(MAX_MESSAGE));
+        let connecting =
+            tokio_tungstenite::connect_async_with_config(ws_url, Some(config), NO_DELAY);
+        let (socket, _response) = timeout(CONNECT_DEADLINE, connecting)
+            .await
+            .map_err(|_elapsed| TapError::Timeout {
+                method: format!("connecting to {ws_url}"),
+                after: CONNECT_DEADLINE,
+            })?
+            .map_err(|source| TapError::Connect {
+                url: ws_url.to_owned(),
+                source: Box::new(source),
+            })?;
+
+        let (mut sink, stream) = socket.split();
+        let (outgoing, mut commands) = mpsc::unbounded_channel::<Message>();
+        let (events_in, events) = mpsc::unbounded_channel();
+        let pending = Arc::new(Pending::default());
+
+        let writer = {
+            let pending = Arc::clone(&pending);
+            tokio::spawn(async move {
+                while let Some(message) = commands.recv().await {
+                    if sink.send(message).await.is_err() {
+                        break;
+                    }
+                }
+                pending.close();
+            })
+        };
+        let reader = {
+            let pending = Arc::clone(&pending);
+            tokio::spawn(async move {
+                read(stream, &pending, &events_in).await;
+                pending.close();
+            })
+        };
+        let line = Line {
+            outgoing,
+            pending,
+            last_id: AtomicU64::new(0),
+            tasks: [writer.abort_handle(), reader.abort_handle()],
+        };
+        Ok((Self { line: Arc::new(line) }, events))
+    }
+
+    /// Calls `method` and waits up to 10 s for its result.
+    ///
+    /// # Errors
+    /// [`TapError::Refused`], [`TapError::Timeout`], or [`TapError::BrowserGone`], which comes at
+    /// once, also for calls that were waiting when the connection broke.
+    pub async fn call(
+        &self,
+        session: Option<&str>,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, TapError> {
+        self.call_within(CALL_DEADLINE, session, method, params).await
+    }
+
+    /// As [`Tap::call`], with another deadline.
+    ///
+    /// # Errors
+    /// As [`Tap::call`].
+    pub async fn call_within(
+        &self,
+        deadline: Duration,
+        session: Option<&str>,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, TapError> {
+        let id = self.line.next_id();
+        let (reply_to, reply) = oneshot::channel();
+        self.line.pending.insert(id, reply_to)?;
+        // A caller may give up (a select, a deadline of its own): nothing is kept for it then.
+        let _withdraw = Withdraw { pending: &self.line.pending, id };
+        self.line.send(id, session, method, params)?;
+        match timeout(deadline, reply).await {
+            Err(_elapsed) => Err(TapError::Timeout { method: method.to_owned(), after: deadline }),
+            Ok(Err(_sender_dropped)) => Err(TapError::BrowserGone),
+            Ok(Ok(message)) => outcome(method, message),
+        }
+    }
+
+    /// Sends a command and does not wait for the reply. Commands of one session are carried out
+    /// in the order in which they were sent. Needs no runtime, so a `Drop` can use it.
+    pub fn post(&self, session: Option<&str>, method: &str, params: Value) {
+        // A browser that is gone needs no further commands.
+        let _ = self.line.send(self.line.next_id(), session, method, params);
+    }
+
+    /// Closes the connection for all clones: waiting and later calls fail with
+    /// [`TapError::BrowserGone`].
+    pub fn close(&self) {
+        self.line.close();
+    }
+
+    /// True once the connection is closed, from whichever side.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.line.pending.lock().closed
+    }
+}
+
+/// What the clones of a [`Tap`] share. The tasks hold only `pending`, so the last clone ends them.
+#[derive(Debug)]
+struct Line {
+    outgoing: mpsc::UnboundedSender<Message>,
+    pending: Arc<Pending>,
+    last_id: AtomicU64,
+    tasks: [AbortHandle; 2],
+}
+
+impl Line {
+    fn next_id(&self) -> u64 {
+        self.last_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn send(
+        &self,
+        id: u64,
+        session: Option<&str>,
+        method: &str,
+        params: Value,
+    ) -> Result<(), TapError> {
+        let mut message = json!({ "id": id, "method": method });
+        message["params"] = params;
+        if let Some(session) = session {
+            message["sessionId"] = Value::from(session);
+        }
+        self.outgoing
+            .send(Message::text(message.to_string()))
+            .map_err(|_closed| TapError::BrowserGone)
+    }
+
+    fn close(&self) {
+        self.pending.close();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The calls that wait for a reply. The map and the flag share a lock: a call is either failed by
+/// the closing or refused after it, never forgotten in between.
+#[derive(Debug, Default)]
+struct Pending(Mutex<Calls>);
+
+#[derive(Debug, Default)]
+struct Calls {
+    waiting: HashMap<u64, oneshot::Sender<Value>>,
+    closed: bool,
+}
+
+impl Pending {
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, id: u64, reply_to: oneshot::Sender<Value>) -> Result<(), TapError> {
+        let mut calls = self.lock();
+        if calls.closed {
+            return Err(TapError::BrowserGone);
+        }
+        calls.waiting.insert(id, reply_to);
+        Ok(())
+    }
+
+    fn take(&self, id: u64) -> Option<oneshot::Sender<Value>> {
+        self.lock().waiting.remove(&id)
+    }
+
+    fn close(&self) {
+        let mut calls = self.lock();
+        calls.closed = true;
+        // A dropped sender is what the waiting side takes for "gone".
+        calls.waiting.clear();
+    }
+}
+
+struct Withdraw<'a> {
+    pending: &'a Pending,
+    id: u64,
+}
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        self.pending.take(self.id);
+    }
+}
+
+async fn read(
+    mut stream: impl Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
+    pending: &Pending,
+    events: &mpsc::UnboundedSender<Event>,
+) {
+    while let Some(Ok(message)) = stream.next().await {
+        let Message::Text(text) = message else { continue };
+        let Ok(mut message) = serde_json::from_str::<Value>(&text) else {
+            tracing::debug!("a DevTools message was no JSON");
+            continue;
+        };
+        if let Some(id) = message["id"].as_u64() {
+            if let Some(reply_to) = pending.take(id) {
+                // The caller may have gone away between the two lines.
+                let _ = reply_to.send(message);
+            }
+        } else if let Some(method) = message["method"].as_str() {
+            let event = Event {
+                session: message["sessionId"].as_str().map(str::to_owned),
+                method: method.to_owned(),
+                params: message["params"].take(),
+            };
+            // An owner that does not want events has dropped the receiver: calls go on.
+            let _ = events.send(event);
+        }
+    }
+}
+
+fn outcome(method: &str, mut message: Value) -> Result<Value, TapError> {
+    let Some(error) = message.get("error") else { return Ok(message["result"].take()) };
+    let text = error["message"].as_str().unwrap_or("no text");
+    let message = match error["data"].as_str() {
+        Some(data) => format!("{text}: {data}"),
+        None => text.to_owned(),
+    };
+    let code = error["code"].as_i64().unwrap_or_default();
+    Err(TapError::Refused { method: method.to_owned(), code, message })
+}
+
+const MAX_MESSAGE: usize = 256 << 20;
+const NO_DELAY: bool = true;
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+
+    use super::*;
+
+    type Socket = WebSocketStream<TcpStream>;
+
+    /// A server for one connection, played by `script`.
+    async fn server<F, S>(script: S) -> String
+    where
+        S: FnOnce(Socket) -> F + Send + 'static,
+        F: Future<Output = ()> + Send,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/devtools/browser/x", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (stream, _peer) = listener.accept().await.unwrap();
+            script(tokio_tungstenite::accept_async(stream).await.unwrap()).await;
+        });
+        url
+    }
+
+    async fn command(socket: &mut Socket) -> Value {
+        serde_json::from_str(socket.next().await.unwrap().unwrap().to_text().unwrap()).unwrap()
+    }
+
+    async fn say(socket: &mut Socket, message: Value) {
+        socket.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn replies_are_matched_by_id_and_events_kept() {
+        let url = server(|mut socket| async move {
+            let first = command(&mut socket).await;
+            let second = command(&mut socket).await;
+            say(&mut socket, json!({"method": "A.b", "sessionId": "S", "params": {"x": 1}})).await;
+            say(&mut socket, json!({"method": "A.bare"})).await;
+            for asked in [second, first] {
+                let result = json!({"of": asked["method"], "session": asked["sessionId"]});
+                say(&mut socket, json!({"id": asked["id"], "result": result})).await;
+            }
+            let _ = socket.next().await;
+        })
+        .await;
+        let (tap, mut events) = Tap::connect(&url).await.unwrap();
+        let (one, two) = tokio::join!(
+            tap.call(None, "X.one", json!({})),
+            tap.call(Some("S"), "X.two", json!({}))
+        );
+        assert_eq!(one.unwrap(), json!({"of": "X.one", "session": null}));
+        assert_eq!(two.unwrap(), json!({"of": "X.two", "session": "S"}));
+        let event = |session: Option<&str>, method: &str, params| Event {
+            session: session.map(str::to_owned),
+            method: method.to_owned(),
+            params,
+        };
+        assert_eq!(events.recv().await, Some(event(Some("S"), "A.b", json!({"x": 1}))));
+        assert_eq!(events.recv().await, Some(event(None, "A.bare", Value::Null)));
+    }
+
+    #[tokio::test]
+    async fn an_error_reply_keeps_method_code_and_text() {
+        let url = server(|mut socket| async move {
+            let id = command(&mut socket).await["id"].clone();
+            let error = json!({"code": -32601, "message": "not found", "data": "no X"});
+            say(&mut socket, json!({"id": id, "error": error})).await;
+            let _ = socket.next().await;
+        })
+        .await;
+        let (tap, _events) = Tap::connect(&url).await.unwrap();
+        match tap.call(None, "X.y", json!({})).await {
+            Err(TapError::Refused { method, code, message }) => {
+                assert_eq!((method.as_str(), code), ("X.y", -32601));
+                assert_eq!(message, "not found: no X");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closing_socket_fails_waiting_and_later_calls_at_once() {
+        let url = server(|mut socket| async move {
+            command(&mut socket).await;
+        })
+        .await;
+        let (tap, mut events) = Tap::connect(&url).await.unwrap();
+        let waiting = timeout(Duration::from_secs(2), tap.call(None, "X.y", json!({}))).await;
+        assert!(matches!(waiting.unwrap(), Err(TapError::BrowserGone)));
+        assert!(tap.is_closed());
+        let later = timeout(Duration::from_secs(1), tap.call(None, "X.z", json!({}))).await;
+        assert!(matches!(later.unwrap(), Err(TapError::BrowserGone)));
+        assert_eq!(events.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn closing_one_clone_closes_all() {
+        let url = server(|mut socket| async move { while socket.next().await.is_some() {} }).await;
+        let (tap, _events) = Tap::connect(&url).await.unwrap();
+        let other = tap.clone();
+        let waiting = tokio::spawn(async move { other.call(None, "X.y", json!({})).await });
+        // Not before the call is on its way.
+        while tap.line.pending.lock().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        tap.close();
+        assert!(matches!(waiting.await.unwrap(), Err(TapError::BrowserGone)));
+    }
+
+    #[tokio::test]
+    async fn a_missing_reply_ends_at_the_deadline_and_leaves_nothing_behind() {
+        let url = server(|mut socket| async move { while socket.next().await.is_some() {} }).await;
+        let (tap, _events) = Tap::connect(&url).await.unwrap();
+        let short = Duration::from_millis(20);
+        let outcome = tap.call_within(short, None, "X.y", json!({})).await;
+        assert!(matches!(outcome, Err(TapError::Timeout { after, .. }) if after == short));
+        assert!(tap.line.pending.lock().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn nonsense_from_the_other_side_is_skipped() {
+        let url = server(|mut socket| async move {
+            let id = command(&mut socket).await["id"].clone();
+            socket.send(Message::text("{no json")).await.unwrap();
+            socket.send(Message::binary(vec![1, 2])).await.unwrap();
+            say(&mut socket, json!(["an array"])).await;
+            say(&mut socket, json!({"id": 4711, "result": {}})).await;
+            say(&mut socket, json!({"id": id, "result": true})).await;
+            let _ = socket.next().await;
+        })
+        .await;
+        let (tap, _events) = Tap::connect(&url).await.unwrap();
+        assert_eq!(tap.call(None, "X.y", json!({})).await.unwrap(), json!(true));
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_a_connect_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        assert!(matches!(Tap::connect(&url).await, Err(TapError::Connect { .. })));
+    }
+
+    #[tokio::test]
+    async fn no_origin_header_is_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let seen = tokio::spawn(async move {
+            let (stream, _peer) = listener.accept().await.unwrap();
+            let mut origin = None;
+            #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
+            let note = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
+                origin = Some(request.headers().contains_key("origin"));
+                Ok(response)
+            };
+            tokio_tungstenite::accept_hdr_async(stream, note).await.unwrap();
+            origin
+        });
+        let _tap = Tap::connect(&url).await.unwrap();
+        assert_eq!(seen.await.unwrap(), Some(false));
+    }
+}

@@ -1,0 +1,59 @@
+//! The commands and what they have in common.
+
+mod engines;
+mod prove;
+
+use clap::{Parser, Subcommand};
+
+/// All as expected.
+const OK: u8 = 0;
+/// Something was not as expected.
+const UNEXPECTED: u8 = 1;
+/// No browser, no port, a crash: nothing is known about the service.
+const ENVIRONMENT: u8 = 3;
+/// Ended by Ctrl-C, as shells count it.
+const INTERRUPTED: u8 = 130;
+
+const EXAMPLES: &str = "Examples:
+  withcreds-harness prove
+  withcreds-harness prove --client fetch,xhr --topology cross-site
+  withcreds-harness prove --controls --format json > proof.json
+  withcreds-harness engines
+
+Exit: 0 all as expected, 1 something was not, 2 usage, 3 the environment (no browser, a crash)";
+
+/// Proves with real browsers that a session cookie travels only when credentials are enabled.
+#[derive(Debug, Parser)]
+#[command(name = "withcreds-harness", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Cmd,
+}
+
+#[derive(Debug, Subcommand)]
+enum Cmd {
+    /// Show the claims about the service to be true, each with its evidence
+    Prove(prove::Args),
+    /// Say which browsers are here, and how to get the missing ones
+    Engines,
+}
+
+/// Runs the command line of this process. Usage errors end it with 2.
+pub(crate) fn main() -> u8 {
+    match Cli::parse().command {
+        Cmd::Prove(args) => prove::main(args),
+        Cmd::Engines => engines::main(),
+    }
+}
+
+/// Ends with a message about the environment.
+fn environment(error: &dyn std::error::Error) -> u8 {
+    eprint!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+    ENVIRONMENT
+}

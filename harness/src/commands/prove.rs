@@ -1,0 +1,181 @@
+//! `prove`: the claims, with evidence.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use withcreds_harness::lab::Topology;
+use withcreds_harness::prove::{Client, Plan, Proof, prove};
+use withcreds_harness::report::{self, Terminal};
+
+use crate::commands::{ENVIRONMENT, INTERRUPTED, OK, UNEXPECTED, environment};
+
+const EXAMPLES: &str = "Examples:
+  withcreds-harness prove
+  withcreds-harness prove --controls
+  withcreds-harness prove --client axios --topology same-site --headed";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Client forms; axios means both ways of switching credentials on
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["fetch", "xhr", "axios"])]
+    client: Vec<ClientArg>,
+    /// How page and backend stand to each other
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["same-origin", "same-site", "cross-site"])]
+    topology: Vec<TopologyArg>,
+    /// Engines; only Chromium is there yet
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["chromium"])]
+    engine: Vec<EngineArg>,
+    /// Repeat the proof over sabotaged services: each must be noticed
+    #[arg(long)]
+    controls: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value = "human")]
+    format: Format,
+    /// Show the browser window
+    #[arg(long)]
+    headed: bool,
+    /// The browser to use
+    #[arg(long, value_name = "PATH")]
+    chromium: Option<PathBuf>,
+    /// Seconds for the whole run
+    #[arg(long, value_name = "S", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EngineArg {
+    Chromium,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ClientArg {
+    Fetch,
+    Xhr,
+    Axios,
+    AxiosDefaults,
+    AxiosCreate,
+}
+
+impl ClientArg {
+    fn covers(self, client: Client) -> bool {
+        match self {
+            Self::Fetch => client == Client::Fetch,
+            Self::Xhr => client == Client::Xhr,
+            Self::Axios => client.is_axios(),
+            Self::AxiosDefaults => client == Client::AxiosDefaults,
+            Self::AxiosCreate => client == Client::AxiosCreate,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TopologyArg {
+    SameOrigin,
+    SameSite,
+    CrossSite,
+}
+
+impl TopologyArg {
+    fn covers(self, topology: Topology) -> bool {
+        match self {
+            Self::SameOrigin => topology == Topology::SameOrigin,
+            Self::SameSite => topology == Topology::SameSite,
+            Self::CrossSite => topology == Topology::CrossSite,
+        }
+    }
+}
+
+impl Args {
+    fn plan(&self) -> Plan {
+        // Only one engine so far: naming it, or all, comes to the same.
+        let [EngineArg::Chromium | EngineArg::All, ..] = self.engine[..] else {
+            unreachable!("clap gives at least the default")
+        };
+        Plan {
+            clients: Client::ALL.into_iter().filter(|c| self.client.iter().any(|a| a.covers(*c))).collect(),
+            topologies: Topology::ALL
+                .into_iter()
+                .filter(|t| self.topology.iter().any(|a| a.covers(*t)))
+                .collect(),
+            controls: self.controls,
+            headed: self.headed,
+            chromium: self.chromium.clone(),
+            timeout: Duration::from_secs(self.timeout),
+        }
+    }
+}
+
+pub(crate) fn main(args: Args) -> u8 {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(error) => environment(&error),
+    }
+}
+
+async fn run(args: Args) -> u8 {
+    let terminal = terminal();
+    let plan = args.plan();
+    // Dropping the unfinished proof ends the browser and removes its profile.
+    let result = tokio::select! {
+        result = prove(&plan, &terminal) => result,
+        signal = interrupted() => {
+            terminal.finish();
+            eprintln!("ended by {signal}; the browser and its profile are gone");
+            return INTERRUPTED;
+        }
+    };
+    terminal.finish();
+    match result {
+        Ok(proof) => print(args.format, &terminal, &proof),
+        Err(error) => environment(&error),
+    }
+}
+
+fn print(format: Format, terminal: &Terminal, proof: &Proof) -> u8 {
+    let text = match format {
+        Format::Human => terminal.render(proof),
+        Format::Json => report::document(proof).to_string(),
+    };
+    // A reader that has seen enough (`| head`) is no failure of the proof, but nothing was shown.
+    if writeln!(io::stdout(), "{text}").is_err() {
+        return ENVIRONMENT;
+    }
+    if proof.holds() { OK } else { UNEXPECTED }
+}
+
+fn terminal() -> Terminal {
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    let width = columns.or_else(report::terminal_width).unwrap_or(120);
+    Terminal::new(colour, width.clamp(60, 240), io::stderr().is_terminal())
+}
+
+#[cfg(unix)]
+async fn interrupted() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "Ctrl-C",
+        _ = terminate.recv() => "SIGTERM",
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() -> &'static str {
+    let _ = tokio::signal::ctrl_c().await;
+    "Ctrl-C"
+}

@@ -1,0 +1,40 @@
+//! The stage: real origins on loopback, with the real service behind them.
+//!
+//! Every origin is a [`front`](front::Front): a listener of its own that ends TLS, writes down each
+//! exchange byte for byte as the server got it, and hands it on to the service or the fixture page.
+//! What a front wrote down is the only evidence that is true in every browser.
+
+mod front;
+mod record;
+mod sabotage;
+mod tls;
+mod topology;
+
+pub use record::{WireExchange, WireLog};
+pub use sabotage::Sabotage;
+pub use tls::{Certificate, TlsError};
+pub use topology::{Stage, Topology};
+
+/// Why the stage could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabError {
+    /// No listener.
+    #[error("cannot listen on loopback: {0}")]
+    Listen(#[from] std::io::Error),
+    /// No certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The service refused its configuration.
+    #[error("the service refused the configuration of this topology: {0}")]
+    Config(String),
+    /// The service did not start.
+    #[error("the service did not start: {0}")]
+    Service(#[from] withcreds::ServeError),
+    /// The page is not there.
+    #[error("the fixture page is missing: run this in the repository, where frontend-fixture/ is")]
+    NoFixture,
+    /// axios is not there.
+    #[error("axios is not installed: run `npm ci` in frontend-fixture, or leave axios out with --client fetch,xhr")]
+    NoAxios,
+}

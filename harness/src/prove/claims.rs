@@ -1,0 +1,468 @@
+//! The claims: what each says, and how it is shown.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::browser::{BrowserError, Chromium};
+use crate::lab::Topology;
+use crate::prove::scene::{Asker, Call, Client, Mode, Observed, Scene};
+use crate::prove::verdict::Check;
+
+const SESSION: &str = "/api/auth/session";
+const LOGIN: &str = "/api/auth/login";
+const LOGOUT: &str = "/api/auth/logout";
+
+/// A sentence about the service. The numbers are those of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Claim {
+    /// 1
+    CredentialsOn,
+    /// 2
+    CredentialsOff,
+    /// 3
+    LoginWithoutCredentials,
+    /// 4
+    Preflights,
+    /// 5
+    ForeignOrigin,
+    /// 6
+    CsrfToken,
+    /// 7
+    Logout,
+    /// 8
+    ReadableErrors,
+    /// 11
+    NoCorsNeeded,
+}
+
+impl Claim {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::CredentialsOn,
+        Self::CredentialsOff,
+        Self::LoginWithoutCredentials,
+        Self::Preflights,
+        Self::ForeignOrigin,
+        Self::CsrfToken,
+        Self::Logout,
+        Self::ReadableErrors,
+        Self::NoCorsNeeded,
+    ];
+
+    /// Its number in the contract.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::CredentialsOn => 1,
+            Self::CredentialsOff => 2,
+            Self::LoginWithoutCredentials => 3,
+            Self::Preflights => 4,
+            Self::ForeignOrigin => 5,
+            Self::CsrfToken => 6,
+            Self::Logout => 7,
+            Self::ReadableErrors => 8,
+            Self::NoCorsNeeded => 11,
+        }
+    }
+
+    /// Its name in ids.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::CredentialsOn => "credentials-on",
+            Self::CredentialsOff => "credentials-off",
+            Self::LoginWithoutCredentials => "login-without-credentials",
+            Self::Preflights => "preflights",
+            Self::ForeignOrigin => "foreign-origin",
+            Self::CsrfToken => "csrf-token",
+            Self::Logout => "logout",
+            Self::ReadableErrors => "readable-errors",
+            Self::NoCorsNeeded => "no-cors-needed",
+        }
+    }
+
+    /// The sentence.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::CredentialsOn => "credentials on: the session cookie is sent, and no script can see it",
+            Self::CredentialsOff => "credentials off: no cookie is sent, and the 401 is readable",
+            Self::LoginWithoutCredentials => "a login without credentials stores no cookie",
+            Self::Preflights => "preflights carry no cookie and create no session",
+            Self::ForeignOrigin => "a foreign origin reads nothing and changes nothing",
+            Self::CsrfToken => "without the CSRF token: 403, readable, nothing changed",
+            Self::Logout => "logout ends the session everywhere",
+            Self::ReadableErrors => "errors stay readable (400, 401, 403, 404, 405, 413, 415)",
+            Self::NoCorsNeeded => "same origin needs no CORS: no preflight, no CORS header",
+        }
+    }
+
+    /// Whether it means something there: on one origin a page is never without credentials, unless
+    /// it says `omit`, which only fetch can; and there are no preflights.
+    #[must_use]
+    pub fn applies(self, topology: Topology, client: Client) -> bool {
+        let same_origin = topology == Topology::SameOrigin;
+        match self {
+            Self::NoCorsNeeded => same_origin,
+            Self::Preflights => !same_origin,
+            Self::CredentialsOff | Self::LoginWithoutCredentials => {
+                !same_origin || client == Client::Fetch
+            }
+            _ => true,
+        }
+    }
+}
+
+/// What was gathered for one claim.
+#[derive(Debug, Default)]
+pub(super) struct Trial {
+    pub(super) checks: Vec<Check>,
+    pub(super) exchanges: Vec<Arc<Observed>>,
+}
+
+/// Shows one claim, from an empty cookie jar.
+pub(super) async fn try_claim(
+    claim: Claim,
+    client: Client,
+    scene: &Scene,
+    browser: &Chromium,
+) -> Result<Trial, BrowserError> {
+    browser.clear_cookies().await?;
+    let mut court = Court { scene, browser, client, trial: Trial::default() };
+    match claim {
+        Claim::CredentialsOn => court.credentials_on().await?,
+        Claim::CredentialsOff => court.credentials_off().await?,
+        Claim::LoginWithoutCredentials => court.login_without_credentials().await?,
+        Claim::Preflights => court.preflights().await?,
+        Claim::ForeignOrigin => court.foreign_origin().await?,
+        Claim::CsrfToken => court.csrf_token().await?,
+        Claim::Logout => court.logout().await?,
+        Claim::ReadableErrors => court.readable_errors().await?,
+        Claim::NoCorsNeeded => court.no_cors_needed().await?,
+    }
+    Ok(court.trial)
+}
+
+struct Court<'a> {
+    scene: &'a Scene,
+    browser: &'a Chromium,
+    client: Client,
+    trial: Trial,
+}
+
+type Outcome = Result<(), BrowserError>;
+type Seen = Result<Arc<Observed>, BrowserError>;
+
+impl Court<'_> {
+    // -- 1 ---------------------------------------------------------------------------------------
+
+    async fn credentials_on(&mut self) -> Outcome {
+        let login = self.log_in(Mode::Include).await?;
+        self.check(login.page.readable && login.page.status == 200, "the login is answered 200 and readable");
+        let jar = self.scene.jar(self.browser).await?;
+        self.check(jar.is_some(), "the browser stores the session cookie");
+        self.check(jar.is_none_or(|c| c.http_only), "the stored cookie is HttpOnly");
+        let seen = self.session(Mode::Include).await?;
+        self.check(seen.sent(self.cookie()).is_some(), "the session cookie is on the wire");
+        self.check(seen.page.readable && seen.page.status == 200, "the script reads a 200");
+        self.check(
+            !seen.page.document_cookie.contains(self.cookie()),
+            "document.cookie does not show the session cookie",
+        );
+        Ok(())
+    }
+
+    // -- 2 ---------------------------------------------------------------------------------------
+
+    async fn credentials_off(&mut self) -> Outcome {
+        self.log_in(Mode::Include).await?;
+        for mode in self.modes_without_credentials() {
+            let seen = self.session(mode).await?;
+            let how = mode.id();
+            self.check(seen.request.is_some(), format!("{how}: the request is sent"));
+            let bare = seen.request.as_ref().is_some_and(|wire| wire.request("cookie").next().is_none());
+            self.check(bare, format!("{how}: no cookie is on the wire"));
+            self.check(
+                seen.page.readable && seen.page.status == 401,
+                format!("{how}: the script reads a 401"),
+            );
+        }
+        let jar = self.scene.jar(self.browser).await?;
+        self.check(jar.is_some(), "all the while the jar holds the session cookie");
+        Ok(())
+    }
+
+    // -- 3 ---------------------------------------------------------------------------------------
+
+    async fn login_without_credentials(&mut self) -> Outcome {
+        for mode in self.modes_without_credentials() {
+            let login = self.log_in(mode).await?;
+            let how = mode.id();
+            self.check(login.page.readable && login.page.status == 200, format!("{how}: the login is answered 200"));
+            let offered =
+                login.request.as_ref().is_some_and(|wire| wire.sets_cookie(self.cookie()).is_some());
+            self.check(offered, format!("{how}: the answer offers the cookie"));
+            let jar = self.scene.jar(self.browser).await?;
+            self.check(jar.is_none(), format!("{how}: the browser does not store it"));
+        }
+        let seen = self.session(Mode::Include).await?;
+        self.check(seen.page.status == 401, "with credentials afterwards: still 401");
+        Ok(())
+    }
+
+    // -- 4 ---------------------------------------------------------------------------------------
+
+    async fn preflights(&mut self) -> Outcome {
+        self.log_in(Mode::Include).await?;
+        let before = self.scene.stage.live_sessions();
+        let allowed = self
+            .ask(Mode::Include, "GET", SESSION, vec![("X-CSRF-TOKEN", "any".to_owned())], None)
+            .await?;
+        let refused = self
+            .call(Call {
+                from: Asker::Foreign,
+                headers: vec![("X-CSRF-TOKEN", "any".to_owned())],
+                ..self.call_of(Mode::Include, "GET", SESSION)
+            })
+            .await?;
+        for (which, seen) in [("granted", &allowed), ("refused", &refused)] {
+            let Some(preflight) = &seen.preflight else {
+                self.check(false, format!("{which}: a preflight is sent"));
+                continue;
+            };
+            let bare = preflight.request("cookie").next().is_none();
+            self.check(bare, format!("{which}: the preflight carries no cookie"));
+            let silent = preflight.response("set-cookie").next().is_none();
+            self.check(silent, format!("{which}: its answer sets no cookie"));
+            self.check(
+                preflight.response("vary").any(|v| v.contains("Origin")),
+                format!("{which}: its answer varies by Origin"),
+            );
+        }
+        self.check(allowed.sent(self.cookie()).is_some(), "the request after it carries the cookie");
+        let after = self.scene.stage.live_sessions();
+        self.check(before == after, format!("the service holds as many sessions as before ({before})"));
+        Ok(())
+    }
+
+    // -- 5 ---------------------------------------------------------------------------------------
+
+    async fn foreign_origin(&mut self) -> Outcome {
+        let login = self.log_in(Mode::Include).await?;
+        let foreign = |call: Call| Call { from: Asker::Foreign, ..call };
+
+        let read = self.call(foreign(self.call_of(Mode::Include, "GET", SESSION))).await?;
+        self.check(read.sent(self.cookie()).is_some(), "the browser sends the foreign page's request with the cookie");
+        self.check(!read.page.readable, "the foreign page cannot read the answer");
+        let named = read.browser.failure.as_ref().is_some_and(|f| f.cors_error.is_some());
+        self.check(named, "the browser names the CORS rule that it breaks");
+
+        // A form's kind of POST needs no preflight: it goes out and is answered by the CSRF check.
+        let mut simple = foreign(self.call_of(Mode::Include, "POST", LOGOUT));
+        simple.headers = vec![("Content-Type", "text/plain".to_owned())];
+        simple.body = Some("x".to_owned());
+        let write = self.call(simple.clone()).await?;
+        let status = write.request.as_ref().map(|wire| wire.status);
+        self.check(write.sent(self.cookie()).is_some(), "its POST is sent with the cookie, without a preflight");
+        self.check(status == Some(403), "the service answers it with 403");
+        self.check(!write.page.readable, "the foreign page cannot read that either");
+        if self.client == Client::Fetch {
+            let blind = self.call(Call { no_cors: true, ..simple }).await?;
+            let status = blind.request.as_ref().map(|wire| wire.status);
+            self.check(status == Some(403) && !blind.page.readable, "no-cors: the same, unseen");
+        }
+
+        // Even one that knows the token is stopped: its preflight is refused.
+        let token = login.field("csrfToken").unwrap_or_default();
+        let mut clever = foreign(self.call_of(Mode::Include, "POST", LOGOUT));
+        clever.headers = vec![("X-CSRF-TOKEN", token)];
+        let clever = self.call(clever).await?;
+        self.check(clever.preflight.is_some() && clever.request.is_none(), "a POST with the token stops at its preflight");
+
+        let alive = self.session(Mode::Include).await?;
+        self.check(alive.page.status == 200, "the session is alive afterwards");
+        Ok(())
+    }
+
+    // -- 6 ---------------------------------------------------------------------------------------
+
+    async fn csrf_token(&mut self) -> Outcome {
+        self.log_in(Mode::Include).await?;
+        for (case, headers) in [
+            ("no token", vec![]),
+            ("another session's token", vec![("X-CSRF-TOKEN", "A".repeat(64))]),
+        ] {
+            let seen = self.ask(Mode::Include, "POST", LOGOUT, headers, None).await?;
+            self.check(seen.sent(self.cookie()).is_some(), format!("{case}: the cookie is sent"));
+            self.check(seen.page.readable && seen.page.status == 403, format!("{case}: the script reads a 403"));
+            self.check(
+                seen.field("code").as_deref() == Some("csrf_failed"),
+                format!("{case}: and why (csrf_failed)"),
+            );
+        }
+        let alive = self.session(Mode::Include).await?;
+        self.check(alive.page.status == 200, "the session is alive afterwards");
+        Ok(())
+    }
+
+    // -- 7 ---------------------------------------------------------------------------------------
+
+    async fn logout(&mut self) -> Outcome {
+        let login = self.log_in(Mode::Include).await?;
+        let kept = self.scene.jar(self.browser).await?;
+        let token = login.field("csrfToken").unwrap_or_default();
+        let out = self.ask(Mode::Include, "POST", LOGOUT, vec![("X-CSRF-TOKEN", token)], None).await?;
+        self.check(out.page.readable && out.page.status == 200, "the script reads a 200");
+        let jar = self.scene.jar(self.browser).await?;
+        self.check(jar.is_none(), "the browser has deleted the cookie");
+        let seen = self.session(Mode::Include).await?;
+        self.check(seen.page.readable && seen.page.status == 401, "the next request reads a 401");
+        // Whoever copied the cookie before finds it worthless.
+        if let Some(cookie) = kept {
+            self.scene.plant(self.browser, &cookie).await?;
+            let replay = self.session(Mode::Include).await?;
+            self.check(replay.sent(self.cookie()) == Some(&cookie.value), "the old cookie, put back, is sent again");
+            self.check(replay.page.status == 401, "and opens nothing: 401");
+        } else {
+            self.check(false, "there is a cookie to put back");
+        }
+        Ok(())
+    }
+
+    // -- 8 ---------------------------------------------------------------------------------------
+
+    async fn readable_errors(&mut self) -> Outcome {
+        let json = || vec![("Content-Type", "application/json".to_owned())];
+        let wrong = json!({ "username": self.scene.stage.username, "password": "wrong" }).to_string();
+        let big = json!({ "username": "x".repeat(20_000), "password": "" }).to_string();
+        let anonymous = [
+            (401, "no_session", "GET", SESSION, vec![], None),
+            (401, "invalid_credentials", "POST", LOGIN, json(), Some(wrong)),
+            (400, "malformed_json", "POST", LOGIN, json(), Some("{".to_owned())),
+            (404, "not_found", "GET", "/api/auth/nowhere", vec![], None),
+            (405, "method_not_allowed", "DELETE", SESSION, vec![], None),
+            (413, "body_too_large", "POST", LOGIN, json(), Some(big)),
+            (415, "unsupported_media_type", "POST", LOGIN, vec![("Content-Type", "text/plain".to_owned())], Some("x".to_owned())),
+        ];
+        for (status, code, method, path, headers, body) in anonymous {
+            let seen = self.ask(Mode::Include, method, path, headers, body).await?;
+            self.check_error(&seen, status, code);
+        }
+        self.log_in(Mode::Include).await?;
+        let seen = self.ask(Mode::Include, "POST", LOGOUT, vec![], None).await?;
+        self.check_error(&seen, 403, "csrf_failed");
+        Ok(())
+    }
+
+    fn check_error(&mut self, seen: &Observed, status: u16, code: &str) {
+        let read = seen.page.readable
+            && seen.page.status == status
+            && seen.field("code").as_deref() == Some(code);
+        self.check(read, format!("{status} {code} is readable"));
+    }
+
+    // -- 11 --------------------------------------------------------------------------------------
+
+    async fn no_cors_needed(&mut self) -> Outcome {
+        let login = self.log_in(Mode::Default).await?;
+        self.check(login.page.status == 200, "the login works without a word about credentials");
+        let jar = self.scene.jar(self.browser).await?;
+        self.check(jar.is_some(), "the browser stores the session cookie");
+        let token = login.field("csrfToken").unwrap_or_default();
+        let header = || vec![("X-CSRF-TOKEN", token.clone())];
+        let read = self.ask(Mode::Default, "GET", SESSION, header(), None).await?;
+        let read_same = self.session(Mode::SameOrigin).await?;
+        let out = self.ask(Mode::Default, "POST", LOGOUT, header(), None).await?;
+        for (what, seen) in [("login", &login), ("session", &read), ("session, same-origin", &read_same), ("logout", &out)] {
+            self.check(seen.preflight.is_none(), format!("{what}: no preflight"));
+            let bare = seen.request.as_ref().is_some_and(|wire| {
+                wire.response_headers.iter().all(|(n, _)| !n.to_ascii_lowercase().starts_with("access-control-"))
+            });
+            self.check(bare, format!("{what}: no CORS header in the answer"));
+            self.check(seen.page.readable && seen.page.status == 200, format!("{what}: the script reads a 200"));
+        }
+        for (what, seen) in [("session", &read), ("session, same-origin", &read_same), ("logout", &out)] {
+            self.check(seen.sent(self.cookie()).is_some(), format!("{what}: the cookie is sent"));
+        }
+        Ok(())
+    }
+
+    // -- what they share -------------------------------------------------------------------------
+
+    fn cookie(&self) -> &str {
+        &self.scene.stage.cookie
+    }
+
+    /// On one origin `same-origin` and the default mean credentials; only `omit` does not.
+    fn modes_without_credentials(&self) -> Vec<Mode> {
+        let same_origin = self.scene.stage.topology == Topology::SameOrigin;
+        let modes = self.client.modes_without_credentials().iter().copied();
+        modes.filter(|mode| !same_origin || *mode == Mode::Omit).collect()
+    }
+
+    fn check(&mut self, holds: bool, says: impl Into<String>) {
+        self.trial.checks.push(Check { holds, says: says.into() });
+    }
+
+    fn call_of(&self, mode: Mode, method: &'static str, path: &'static str) -> Call {
+        let client = self.client;
+        let (headers, body) = (Vec::new(), None);
+        Call { from: Asker::Page, client, mode, method, path, headers, body, no_cors: false }
+    }
+
+    async fn ask(
+        &mut self,
+        mode: Mode,
+        method: &'static str,
+        path: &'static str,
+        headers: Vec<(&'static str, String)>,
+        body: Option<String>,
+    ) -> Seen {
+        let call = Call { headers, body, ..self.call_of(mode, method, path) };
+        self.call(call).await
+    }
+
+    async fn session(&mut self, mode: Mode) -> Seen {
+        self.ask(mode, "GET", SESSION, vec![], None).await
+    }
+
+    async fn log_in(&mut self, mode: Mode) -> Seen {
+        let stage = &self.scene.stage;
+        let body = json!({ "username": stage.username, "password": stage.password }).to_string();
+        let headers = vec![("Content-Type", "application/json".to_owned())];
+        self.ask(mode, "POST", LOGIN, headers, Some(body)).await
+    }
+
+    async fn call(&mut self, call: Call) -> Seen {
+        let seen = self.scene.call(call).await?;
+        for contradiction in seen.contradictions() {
+            let (method, path) = (seen.method, seen.path);
+            let says = format!("{method} {path}: browser and server agree (but {contradiction})");
+            self.check(false, says);
+        }
+        self.trial.exchanges.push(Arc::clone(&seen));
+        Ok(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_claim_is_asked_somewhere_and_ids_are_unique() {
+        let mut ids: Vec<_> = Claim::ALL.iter().map(|c| c.id()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), Claim::ALL.len());
+        for claim in Claim::ALL {
+            for client in Client::ALL {
+                let asked = Topology::ALL.iter().any(|t| claim.applies(*t, client));
+                assert!(asked, "{claim:?} {client:?}");
+            }
+        }
+    }
+}

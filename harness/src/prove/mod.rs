@@ -1,0 +1,230 @@
+//! Claims about the service, shown to be true in a real browser, each with its evidence; and the
+//! same over services that were broken on purpose, where at least one claim must fall.
+
+mod claims;
+mod scene;
+mod verdict;
+
+pub use claims::Claim;
+pub use scene::{Client, Mode, Observed, PageView};
+pub use verdict::{Check, Verdict};
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::browser::{BrowserError, Chromium, Launch, ThirdPartyCookies};
+use crate::lab::{Certificate, LabError, Sabotage, Stage, Topology};
+use crate::prove::scene::Scene;
+
+/// Hosts of the https topologies; one certificate serves them all.
+const HTTPS_HOSTS: [&str; 3] = ["app.example.com", "api.example.net", "evil.example.org"];
+
+/// What to prove, and with what.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Client forms.
+    pub clients: Vec<Client>,
+    /// Topologies.
+    pub topologies: Vec<Topology>,
+    /// Whether the proof is repeated over sabotaged services.
+    pub controls: bool,
+    /// With a window.
+    pub headed: bool,
+    /// The browser; `None` looks for one.
+    pub chromium: Option<PathBuf>,
+    /// For the whole run.
+    pub timeout: Duration,
+}
+
+/// What a proof found.
+#[derive(Debug)]
+pub struct Proof {
+    /// Name and version of the engine.
+    pub version: String,
+    /// One for each claim, topology and client.
+    pub verdicts: Vec<Verdict>,
+    /// One for each sabotage, if asked for.
+    pub controls: Vec<Control>,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+/// One negative control.
+#[derive(Debug)]
+pub struct Control {
+    /// What was broken.
+    pub sabotage: Sabotage,
+    /// The verdicts that fell; none means that nobody noticed.
+    pub caught_by: Vec<Verdict>,
+    /// How many verdicts were asked.
+    pub verdicts: usize,
+}
+
+/// Times of a run.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Timing {
+    /// From the start of the run to the first verdict, in milliseconds.
+    pub first_verdict_millis: u64,
+    /// From the start of the run to the last, in milliseconds.
+    pub total_millis: u64,
+    /// Requests that pages made, controls included.
+    pub probes: u64,
+    /// Verdicts a second after the first, controls included.
+    pub verdicts_per_second: f64,
+}
+
+/// Why there is no proof. All of these are about the environment, none about the service.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProveError {
+    /// The stage could not be set up.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// The browser failed.
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
+    /// It took too long.
+    #[error("the proof was not finished within {0:?}: give it more with --timeout")]
+    Timeout(Duration),
+}
+
+/// Hears how far a proof has come.
+pub trait Progress {
+    /// The number of verdicts to come.
+    fn planned(&self, verdicts: usize);
+    /// One more verdict.
+    fn verdict(&self, verdict: &Verdict);
+    /// A sabotage was tried.
+    fn control(&self, control: &Control);
+}
+
+impl Proof {
+    /// Whether every claim held and every sabotage was noticed.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.verdicts.iter().all(Verdict::holds) && self.controls.iter().all(Control::is_caught)
+    }
+}
+
+impl Control {
+    /// Whether a claim fell.
+    #[must_use]
+    pub fn is_caught(&self) -> bool {
+        !self.caught_by.is_empty()
+    }
+}
+
+/// Runs a plan.
+///
+/// # Errors
+///
+/// [`ProveError`]. Whatever happens, the browser and its profile are gone afterwards.
+pub async fn prove(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> {
+    tokio::time::timeout(plan.timeout, run(plan, progress))
+        .await
+        .unwrap_or(Err(ProveError::Timeout(plan.timeout)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures the run; decides nothing")]
+async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> {
+    let started = Instant::now();
+    let certificate =
+        Certificate::for_hosts(HTTPS_HOSTS.iter().map(ToString::to_string).collect())
+            .map_err(LabError::Tls)?;
+    let mut stages = Vec::new();
+    for topology in &plan.topologies {
+        stages.push(Stage::start(*topology, &certificate).await?);
+    }
+    let launch = Launch {
+        headed: plan.headed,
+        hosts: stages.iter().flat_map(|stage| stage.hosts.clone()).collect(),
+        trusted_keys: vec![certificate.key_pin().to_owned()],
+        // Debian's Chromium blocks third-party cookies unless told otherwise; the cross-site
+        // claims are about SameSite, not about that setting.
+        third_party_cookies: ThirdPartyCookies::Allow,
+        binary: plan.chromium.clone(),
+        ..Launch::default()
+    };
+    let browser = Chromium::launch(launch).await?;
+    let version = browser.version().await?;
+
+    let planned: usize = plan.topologies.iter().map(|t| cells(plan, *t).count()).sum();
+    progress.planned(if plan.controls { planned * (1 + Sabotage::ALL.len()) } else { planned });
+    let mut run = Run { plan, progress, browser: &browser, started, first: None, count: 0, probes: 0 };
+    let mut scenes = Vec::new();
+    let mut verdicts = Vec::new();
+    for (n, stage) in stages.into_iter().enumerate() {
+        let scene = Scene::open(&browser, stage, n).await?;
+        verdicts.extend(run.all(&scene).await?);
+        scenes.push(scene);
+    }
+    let mut controls = Vec::new();
+    for sabotage in Sabotage::ALL.into_iter().filter(|_| plan.controls) {
+        let mut caught_by = Vec::new();
+        let mut count = 0;
+        for scene in &mut scenes {
+            scene.stage.sabotage(Some(sabotage));
+            let verdicts = run.all(scene).await?;
+            scene.stage.sabotage(None);
+            count += verdicts.len();
+            caught_by.extend(verdicts.into_iter().filter(|v| !v.holds()));
+        }
+        let control = Control { sabotage, caught_by, verdicts: count };
+        progress.control(&control);
+        controls.push(control);
+    }
+    let timing = run.timing();
+    drop(scenes);
+    browser.close().await;
+    Ok(Proof { version, verdicts, controls, timing })
+}
+
+/// What is asked in a topology: claims × clients, as far as they mean something there.
+fn cells(plan: &Plan, topology: Topology) -> impl Iterator<Item = (Claim, Client)> + '_ {
+    plan.clients.iter().flat_map(move |client| {
+        let applies = move |claim: &Claim| claim.applies(topology, *client);
+        Claim::ALL.into_iter().filter(applies).map(move |claim| (claim, *client))
+    })
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    progress: &'a dyn Progress,
+    browser: &'a Chromium,
+    started: Instant,
+    first: Option<Duration>,
+    count: usize,
+    probes: u64,
+}
+
+impl Run<'_> {
+    #[expect(clippy::disallowed_methods, reason = "measures a verdict; decides nothing")]
+    async fn all(&mut self, scene: &Scene) -> Result<Vec<Verdict>, ProveError> {
+        let mut verdicts = Vec::new();
+        for (claim, client) in cells(self.plan, scene.stage.topology) {
+            let began = Instant::now();
+            let trial = claims::try_claim(claim, client, scene, self.browser).await?;
+            self.first.get_or_insert_with(|| self.started.elapsed());
+            self.count += 1;
+            self.probes += u64::try_from(trial.exchanges.len()).unwrap_or(0);
+            let verdict = Verdict::of(claim, scene.stage.topology, client, trial, began.elapsed());
+            self.progress.verdict(&verdict);
+            verdicts.push(verdict);
+        }
+        Ok(verdicts)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred verdicts are exact in an f64")]
+    fn timing(&self) -> Timing {
+        let (first, total) = (self.first.unwrap_or_default(), self.started.elapsed());
+        let proving = (total - first).as_secs_f64().max(0.001);
+        Timing {
+            first_verdict_millis: verdict::millis(first),
+            total_millis: verdict::millis(total),
+            probes: self.probes,
+            verdicts_per_second: self.count.saturating_sub(1) as f64 / proving,
+        }
+    }
+}

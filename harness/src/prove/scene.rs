@@ -1,0 +1,272 @@
+//! A stage with its pages open, and what happens when one of them makes a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::browser::{BrowserError, BrowserEvidence, Chromium, JarCookie, Page};
+use crate::lab::{Stage, WireExchange};
+
+/// How a frontend makes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Client {
+    /// `fetch(url, { credentials })`.
+    Fetch,
+    /// `XMLHttpRequest` and its `withCredentials`.
+    Xhr,
+    /// axios with `axios.defaults.withCredentials = true`.
+    AxiosDefaults,
+    /// axios by `axios.create({ withCredentials: true, baseURL })`.
+    AxiosCreate,
+}
+
+impl Client {
+    /// All forms.
+    pub const ALL: [Self; 4] = [Self::Fetch, Self::Xhr, Self::AxiosDefaults, Self::AxiosCreate];
+
+    /// The name that the fixture page knows it by.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Xhr => "xhr",
+            Self::AxiosDefaults => "axios-defaults",
+            Self::AxiosCreate => "axios-create",
+        }
+    }
+
+    /// Whether it needs the npm package.
+    #[must_use]
+    pub fn is_axios(self) -> bool {
+        matches!(self, Self::AxiosDefaults | Self::AxiosCreate)
+    }
+
+    /// The ways to leave credentials out that this client has.
+    #[must_use]
+    pub fn modes_without_credentials(self) -> &'static [Mode] {
+        match self {
+            Self::Fetch => &[Mode::Default, Mode::SameOrigin, Mode::Omit],
+            // `withCredentials` is a switch with two positions: neither says omit.
+            Self::Xhr | Self::AxiosDefaults | Self::AxiosCreate => &[Mode::Default, Mode::SameOrigin],
+        }
+    }
+}
+
+/// Fetch's [credentials mode](https://fetch.spec.whatwg.org/#concept-request-credentials-mode),
+/// or none given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// `include`; `withCredentials = true`.
+    Include,
+    /// Not mentioned.
+    Default,
+    /// `same-origin`; `withCredentials = false`.
+    SameOrigin,
+    /// `omit`.
+    Omit,
+}
+
+impl Mode {
+    /// Its name on the page.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Include => "include",
+            Self::Default => "default",
+            Self::SameOrigin => "same-origin",
+            Self::Omit => "omit",
+        }
+    }
+}
+
+/// Which page asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Asker {
+    /// The listed frontend (on one origin: the service's own page).
+    Page,
+    /// A page that no policy lists.
+    Foreign,
+}
+
+/// One request to make.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) from: Asker,
+    pub(super) client: Client,
+    pub(super) mode: Mode,
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Option<String>,
+    pub(super) no_cors: bool,
+}
+
+/// What the page's script could see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageView {
+    /// Whether the script got the response.
+    pub readable: bool,
+    /// The status it saw; 0 for none.
+    pub status: u16,
+    /// fetch's response type.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// The headers it could read.
+    pub headers: Vec<(String, String)>,
+    /// The body it could read.
+    #[serde(skip_serializing)]
+    pub body: Option<String>,
+    /// What it caught.
+    pub error: Option<Thrown>,
+    /// `document.cookie` afterwards.
+    #[serde(rename(deserialize = "cookie"), skip_serializing)]
+    pub document_cookie: String,
+}
+
+/// An error as a script catches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thrown {
+    /// For example `TypeError`.
+    pub name: String,
+    /// The engine's own words.
+    pub message: String,
+}
+
+/// One request from all three sides: script, wire, browser.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// Origin of the page that asked.
+    pub from: String,
+    /// The credentials mode it asked for.
+    pub mode: Mode,
+    /// Method as the script gave it.
+    pub method: &'static str,
+    /// Path.
+    pub path: &'static str,
+    /// What the script could see.
+    pub page: PageView,
+    /// The preflight as the server got it.
+    pub preflight: Option<WireExchange>,
+    /// The request as the server got it; `None` if it never came.
+    pub request: Option<WireExchange>,
+    /// What the browser says.
+    pub browser: BrowserEvidence,
+}
+
+impl Observed {
+    /// A field of the JSON that the script could read.
+    pub(super) fn field(&self, name: &str) -> Option<String> {
+        let body: Value = serde_json::from_str(self.page.body.as_deref()?).ok()?;
+        body.get(name)?.as_str().map(str::to_owned)
+    }
+
+    /// The value of a cookie on the wire.
+    pub(super) fn sent(&self, cookie: &str) -> Option<&str> {
+        self.request.as_ref()?.cookie(cookie)
+    }
+
+    /// Where browser and wire contradict each other; a proof that rests on either alone is none.
+    pub(super) fn contradictions(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if !self.browser.complete {
+            found.push("the browser did not tell everything about the request in time".to_owned());
+        }
+        let legs = [
+            ("preflight", &self.browser.preflight, &self.preflight),
+            ("request", &self.browser.request, &self.request),
+        ];
+        for (what, leg, wire) in legs {
+            let says = leg.as_ref().filter(|leg| leg.sent);
+            match (says, wire) {
+                (None, None) => {}
+                (Some(_), None) => found.push(format!("the browser sent a {what} that never came")),
+                (None, Some(_)) => found.push(format!("a {what} came that the browser never sent")),
+                (Some(leg), Some(wire)) => {
+                    let on_wire = wire.request("cookie").collect::<Vec<_>>().join("; ");
+                    if leg.cookie_header.as_deref().unwrap_or("") != on_wire {
+                        found.push(format!("browser and server saw other cookies on the {what}"));
+                    }
+                    if leg.status.is_some_and(|status| status != wire.status) {
+                        found.push(format!("browser and server saw another status of the {what}"));
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+/// A stage with its pages open.
+pub(super) struct Scene {
+    pub(super) stage: Stage,
+    page: Page,
+    foreign: Page,
+    number: usize,
+    next_probe: AtomicU64,
+}
+
+impl Scene {
+    pub(super) async fn open(
+        browser: &Chromium,
+        stage: Stage,
+        number: usize,
+    ) -> Result<Self, BrowserError> {
+        let (page_url, foreign_url) = (stage.page_url(&stage.page), stage.page_url(&stage.foreign));
+        let (page, foreign) = tokio::try_join!(browser.open(&page_url), browser.open(&foreign_url))?;
+        Ok(Self { stage, page, foreign, number, next_probe: AtomicU64::new(0) })
+    }
+
+    /// Lets a page make a request and gathers what script, wire and browser say about it.
+    pub(super) async fn call(&self, call: Call) -> Result<Arc<Observed>, BrowserError> {
+        let n = self.next_probe.fetch_add(1, Ordering::Relaxed);
+        let probe_id = format!("s{}n{n}", self.number);
+        let (page, from) = match call.from {
+            Asker::Page => (&self.page, &self.stage.page),
+            Asker::Foreign => (&self.foreign, &self.stage.foreign),
+        };
+        let mut request = json!({
+            "client": call.client.id(),
+            "credentials": call.mode.id(),
+            "method": call.method,
+            "url": format!("{}{}?probe={probe_id}", self.stage.backend, call.path),
+            "headers": call.headers,
+            "body": call.body,
+        });
+        if call.no_cors {
+            request["mode"] = json!("no-cors");
+        }
+        let (seen, browser) = page.probe(&request, &probe_id).await?;
+        let page: PageView = serde_json::from_value(seen).map_err(|error| BrowserError::Page {
+            what: format!("the fixture page answered in a form this harness does not know: {error}"),
+        })?;
+        let (mut preflight, mut last) = (None, None);
+        for exchange in self.stage.log.take(&probe_id) {
+            let slot = if exchange.is_preflight() { &mut preflight } else { &mut last };
+            *slot = Some(exchange);
+        }
+        let from = from.clone();
+        let (mode, method, path) = (call.mode, call.method, call.path);
+        Ok(Arc::new(Observed { from, mode, method, path, page, preflight, request: last, browser }))
+    }
+
+    /// The session cookie in the browser's jar.
+    pub(super) async fn jar(&self, browser: &Chromium) -> Result<Option<JarCookie>, BrowserError> {
+        Ok(browser.cookies().await?.into_iter().find(|cookie| cookie.name == self.stage.cookie))
+    }
+
+    /// Puts a session cookie back into the jar that the browser has deleted.
+    pub(super) async fn plant(&self, browser: &Chromium, cookie: &JarCookie) -> Result<(), BrowserError> {
+        let cookie = json!({
+            "name": cookie.name, "value": cookie.value, "url": self.stage.backend, "path": "/",
+            "secure": cookie.secure, "httpOnly": cookie.http_only,
+            "sameSite": cookie.same_site.as_deref().unwrap_or("Lax"),
+        });
+        browser.tap().call(None, "Storage.setCookies", json!({ "cookies": [cookie] })).await?;
+        Ok(())
+    }
+}
