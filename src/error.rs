@@ -4,9 +4,10 @@ use http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use uuid::Uuid;
-use warp::reply::{Reply as _, Response};
+use warp::reply::Response;
 
 use crate::policy::csrf::CsrfFailure;
+use crate::reply;
 
 /// A failed request. [`ApiError::status`] and [`ApiError::code`] are stable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,7 +146,7 @@ impl ApiError {
     pub fn into_response(self, cid: Uuid) -> Response {
         let detail = self.to_string();
         let body = Body { detail: &detail, code: self.code(), cid };
-        let mut response = warp::reply::json(&body).into_response();
+        let mut response = reply::json(&body);
         *response.status_mut() = self.status();
         match self {
             Self::MethodNotAllowed { allowed, .. } => {

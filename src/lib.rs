@@ -34,6 +34,8 @@ mod fixture;
 mod handlers;
 mod identity;
 pub mod policy;
+mod pulse;
+mod reply;
 mod secret;
 mod server;
 pub mod store;

@@ -12,8 +12,8 @@
 //! * [`report`]: the table for people and the document for programs.
 
 pub mod browser;
+pub mod lab;
 #[cfg(feature = "chromium")]
 pub mod prove;
 #[cfg(feature = "chromium")]
 pub mod report;
-pub mod lab;

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
-use warp::Filter;
+use http::{HeaderMap, Method};
 use warp::reply::{Reply, Response};
+use warp::{Filter, Rejection};
 
 use crate::policy::cors::{CorsDecision, CorsPolicy};
 
@@ -44,33 +44,45 @@ where
     F::Future: Send,
     R: Reply + Send + 'static,
 {
-    let decider = Arc::clone(&policy);
-    // Only OPTIONS can be a preflight: any other method leaves this branch at once.
-    let preflight =
-        warp::options().and(warp::header::headers_cloned()).and_then(move |headers: HeaderMap| {
-            let response = answer_preflight(&decider, &headers);
-            async move { response.ok_or_else(warp::reject::not_found) }
-        });
-    let actual = warp::method()
+    let (decider, answerer) = (Arc::clone(&policy), Arc::clone(&policy));
+    warp::method()
         .and(warp::header::headers_cloned())
-        .map({
-            let policy = Arc::clone(&policy);
-            move |method: Method, headers: HeaderMap| policy.decide(&method, &headers)
+        .and_then(move |method: Method, headers: HeaderMap| {
+            // A preflight leaves the chain here, as a rejection: warp's way past everything inside.
+            let decision = decider.decide(&method, &headers);
+            let is_preflight = decision.preflight_status().is_some();
+            let next = if is_preflight {
+                Err(warp::reject::custom(Preflight(decision)))
+            } else {
+                Ok(decision)
+            };
+            std::future::ready(next)
         })
         .and(routes)
         .map(move |decision: CorsDecision, reply: R| {
             let mut response = reply.into_response();
             policy.apply(decision, response.headers_mut());
             response
-        });
-    preflight.or(actual).unify()
+        })
+        .recover(move |rejection: Rejection| {
+            std::future::ready(Ok::<_, Infallible>(answer_preflight(&answerer, &rejection)))
+        })
+        .unify()
 }
 
-fn answer_preflight(policy: &CorsPolicy, headers: &HeaderMap) -> Option<Response> {
-    let decision = policy.decide(&Method::OPTIONS, headers);
-    let status: StatusCode = decision.preflight_status()?;
+/// The decision about a preflight, on its way out.
+#[derive(Debug)]
+struct Preflight(CorsDecision);
+
+impl warp::reject::Reject for Preflight {}
+
+fn answer_preflight(policy: &CorsPolicy, rejection: &Rejection) -> Response {
     let mut response = Response::default();
-    *response.status_mut() = status;
-    policy.apply(decision, response.headers_mut());
-    Some(response)
+    // Nothing else can be rejected here: what is inside cannot fail.
+    let Some(Preflight(decision)) = rejection.find() else { return response };
+    if let Some(status) = decision.preflight_status() {
+        *response.status_mut() = status;
+    }
+    policy.apply(decision.clone(), response.headers_mut());
+    response
 }

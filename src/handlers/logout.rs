@@ -10,6 +10,7 @@ use crate::error::ApiError;
 use crate::filters::Visitor;
 use crate::handlers::set_cookie;
 use crate::policy::csrf;
+use crate::reply;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,7 +21,7 @@ struct LoggedOut<'a> {
 /// A script asks (the CSRF layer has let it through): 200 and where to go next.
 pub(super) fn by_script(app: &App, visitor: &Visitor) -> Result<Response, ApiError> {
     let view = LoggedOut { logout_url: &app.post_logout_url };
-    end_session(app, visitor, warp::reply::json(&view).into_response())
+    end_session(app, visitor, reply::json(&view))
 }
 
 /// The browser came here itself: 302. Not when another site sent it, nor for an image or script of

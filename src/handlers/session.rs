@@ -3,12 +3,13 @@
 use http::HeaderValue;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use warp::reply::{Reply as _, Response};
+use warp::reply::Response;
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::filters::Visitor;
 use crate::policy::csrf;
+use crate::reply;
 use crate::store::{Stored, Touch};
 
 #[derive(Serialize)]
@@ -35,15 +36,14 @@ pub(super) fn read(app: &App, visitor: &Visitor, slide: bool) -> Result<Response
 /// than the service cannot see the service's cookies.
 pub(super) fn view(app: &App, stored: &Stored, token: &str) -> Response {
     let lifetimes = app.store.lifetimes();
-    let mut response = warp::reply::json(&SessionView {
+    let mut response = reply::json(&SessionView {
         user_id: &stored.user.id,
         tenant_id: &stored.user.tenant,
         metadata: &stored.user.metadata,
         csrf_token: token,
         expires_at: lifetimes.expires_at(stored.activity).0,
         idle_expires_at: lifetimes.idle_expires_at(stored.activity).0,
-    })
-    .into_response();
+    });
     if let Ok(value) = HeaderValue::from_str(token) {
         response.headers_mut().insert(csrf::HEADER_NAME, value);
     }
@@ -62,5 +62,5 @@ pub(super) fn example(app: &App, visitor: &Visitor) -> Result<Response, ApiError
     let (_, stored) = visitor.session(app, Touch::Extend(app.clock.now()))?;
     let user_id: &str = &stored.user.id;
     let message = format!("hello {user_id}, only you can read this");
-    Ok(warp::reply::json(&Greeting { message, user_id }).into_response())
+    Ok(reply::json(&Greeting { message, user_id }))
 }

@@ -112,8 +112,9 @@ fn verify(secret: &SessionSecret, token: &[u8]) -> bool {
 }
 
 fn mac(secret: &SessionSecret, nonce: &[u8]) -> Hmac<Sha256> {
-    let mac = Hmac::<Sha256>::new_from_slice(&secret.csrf_key());
+    let mac = Hmac::<Sha256>::new_from_slice(secret.expose());
     let mut mac = mac.unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    mac.update(b"csrf");
     mac.update(nonce);
     mac
 }

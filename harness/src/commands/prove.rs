@@ -102,7 +102,10 @@ impl Args {
             unreachable!("clap gives at least the default")
         };
         Plan {
-            clients: Client::ALL.into_iter().filter(|c| self.client.iter().any(|a| a.covers(*c))).collect(),
+            clients: Client::ALL
+                .into_iter()
+                .filter(|c| self.client.iter().any(|a| a.covers(*c)))
+                .collect(),
             topologies: Topology::ALL
                 .into_iter()
                 .filter(|t| self.topology.iter().any(|a| a.covers(*t)))
@@ -155,9 +158,7 @@ fn print(format: Format, terminal: &Terminal, proof: &Proof) -> u8 {
 
 fn terminal() -> Terminal {
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
-    let width = columns.or_else(report::terminal_width).unwrap_or(120);
-    Terminal::new(colour, width.clamp(60, 240), io::stderr().is_terminal())
+    Terminal::new(colour, io::stderr().is_terminal())
 }
 
 #[cfg(unix)]

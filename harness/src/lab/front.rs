@@ -110,7 +110,8 @@ impl Front {
 impl Backstage {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body =
+            body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let (method, target) = (parts.method.to_string(), parts.uri.to_string());
         let request_headers = record::lines(&parts.headers);
         let response = match &self.page {
@@ -162,7 +163,12 @@ impl Backstage {
         answer.headers().get("x-csrf-token")?.to_str().ok().map(str::to_owned)
     }
 
-    async fn log_in(&self, service: SocketAddr, login: String, response: &mut Response<Full<Bytes>>) {
+    async fn log_in(
+        &self,
+        service: SocketAddr,
+        login: String,
+        response: &mut Response<Full<Bytes>>,
+    ) {
         let request = Request::post("/api/auth/login")
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(Bytes::from(login));
@@ -173,7 +179,11 @@ impl Backstage {
         }
     }
 
-    async fn send(&self, service: SocketAddr, mut request: Request<Bytes>) -> Response<Full<Bytes>> {
+    async fn send(
+        &self,
+        service: SocketAddr,
+        mut request: Request<Bytes>,
+    ) -> Response<Full<Bytes>> {
         let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
         let uri = Uri::builder().scheme("http").authority(service.to_string()).path_and_query(path);
         if let Ok(uri) = uri.build() {

@@ -35,6 +35,8 @@ pub enum LabError {
     #[error("the fixture page is missing: run this in the repository, where frontend-fixture/ is")]
     NoFixture,
     /// axios is not there.
-    #[error("axios is not installed: run `npm ci` in frontend-fixture, or leave axios out with --client fetch,xhr")]
+    #[error(
+        "axios is not installed: run `npm ci` in frontend-fixture, or leave axios out with --client fetch,xhr"
+    )]
     NoAxios,
 }

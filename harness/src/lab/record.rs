@@ -62,10 +62,7 @@ impl WireExchange {
     }
 }
 
-fn values<'a>(
-    headers: &'a [(String, String)],
-    name: &str,
-) -> impl Iterator<Item = &'a str> {
+fn values<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
     headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
 }
 
@@ -116,7 +113,10 @@ mod tests {
     fn reads_what_matters() {
         let it = exchange("/a?x=1&probe=p7", &[("Cookie", "a=1; sid=2"), ("Cookie", "b=3")]);
         assert_eq!(it.probe_id(), Some("p7"));
-        assert_eq!((it.cookie("sid"), it.cookie("b"), it.cookie("id")), (Some("2"), Some("3"), None));
+        assert_eq!(
+            (it.cookie("sid"), it.cookie("b"), it.cookie("id")),
+            (Some("2"), Some("3"), None)
+        );
         assert_eq!(it.sets_cookie("sid"), Some("sid=2; Path=/"));
         assert_eq!(it.sets_cookie("si"), None);
         assert!(!it.is_preflight());

@@ -76,14 +76,20 @@ impl Asked {
 
 /// Makes a request look as if it came from the service's own page, with the right token.
 pub(super) fn forge(headers: &mut HeaderMap, token: Option<&str>) {
-    headers.insert(HeaderName::from_static("sec-fetch-site"), HeaderValue::from_static("same-origin"));
+    headers
+        .insert(HeaderName::from_static("sec-fetch-site"), HeaderValue::from_static("same-origin"));
     if let Some(token) = token.and_then(|t| HeaderValue::from_str(t).ok()) {
         headers.insert(HeaderName::from_static("x-csrf-token"), token);
     }
 }
 
 /// Changes an answer, headers only.
-pub(super) fn spoil(sabotage: Sabotage, asked: &Asked, status: &mut StatusCode, headers: &mut HeaderMap) {
+pub(super) fn spoil(
+    sabotage: Sabotage,
+    asked: &Asked,
+    status: &mut StatusCode,
+    headers: &mut HeaderMap,
+) {
     match sabotage {
         Sabotage::AnyOrigin => {
             let Some(origin) = &asked.origin else { return };
@@ -100,8 +106,11 @@ pub(super) fn spoil(sabotage: Sabotage, asked: &Asked, status: &mut StatusCode, 
             }
         }
         Sabotage::BareErrors if status.as_u16() >= 400 => {
-            let names: Vec<_> =
-                headers.keys().filter(|n| n.as_str().starts_with("access-control-")).cloned().collect();
+            let names: Vec<_> = headers
+                .keys()
+                .filter(|n| n.as_str().starts_with("access-control-"))
+                .cloned()
+                .collect();
             for name in names {
                 headers.remove(name);
             }

@@ -113,13 +113,19 @@ impl Stage {
     pub async fn start(topology: Topology, certificate: &Certificate) -> Result<Self, LabError> {
         let listener = || TcpListener::bind(("127.0.0.1", 0));
         let (backend, page, foreign) = (listener().await?, listener().await?, listener().await?);
-        let local = |l: &TcpListener| l.local_addr().map(|a| format!("http://localhost:{}", a.port()));
+        let local =
+            |l: &TcpListener| l.local_addr().map(|a| format!("http://localhost:{}", a.port()));
         let (origins, hosts) = match topology.https_hosts() {
             Some(names) => {
-                let map = |host: &str, l: &TcpListener| l.local_addr().map(|a| (format!("{host}:443"), a));
+                let map = |host: &str, l: &TcpListener| {
+                    l.local_addr().map(|a| (format!("{host}:443"), a))
+                };
                 let https = |host: &str| format!("https://{host}");
-                let hosts =
-                    vec![map(names.backend, &backend)?, map(names.page, &page)?, map(names.foreign, &foreign)?];
+                let hosts = vec![
+                    map(names.backend, &backend)?,
+                    map(names.page, &page)?,
+                    map(names.foreign, &foreign)?,
+                ];
                 ([https(names.backend), https(names.page), https(names.foreign)], hosts)
             }
             None => ([local(&backend)?, local(&page)?, local(&foreign)?], Vec::new()),
@@ -130,7 +136,8 @@ impl Stage {
 
         // On one origin the policy lists some other page, to show that it plays no part.
         let sound = Service::start(topology, &backend_origin, &other_page, true).await?;
-        let without_credentials = Service::start(topology, &backend_origin, &other_page, false).await?;
+        let without_credentials =
+            Service::start(topology, &backend_origin, &other_page, false).await?;
         let behaviour = Behaviour::new(sound.state(None));
         let log = WireLog::default();
         let client = front::client();

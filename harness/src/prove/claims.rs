@@ -88,7 +88,9 @@ impl Claim {
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
-            Self::CredentialsOn => "credentials on: the session cookie is sent, and no script can see it",
+            Self::CredentialsOn => {
+                "credentials on: the session cookie is sent, and no script can see it"
+            }
             Self::CredentialsOff => "credentials off: no cookie is sent, and the 401 is readable",
             Self::LoginWithoutCredentials => "a login without credentials stores no cookie",
             Self::Preflights => "preflights carry no cookie and create no session",
@@ -161,7 +163,10 @@ impl Court<'_> {
 
     async fn credentials_on(&mut self) -> Outcome {
         let login = self.log_in(Mode::Include).await?;
-        self.check(login.page.readable && login.page.status == 200, "the login is answered 200 and readable");
+        self.check(
+            login.page.readable && login.page.status == 200,
+            "the login is answered 200 and readable",
+        );
         let jar = self.scene.jar(self.browser).await?;
         self.check(jar.is_some(), "the browser stores the session cookie");
         self.check(jar.is_none_or(|c| c.http_only), "the stored cookie is HttpOnly");
@@ -183,7 +188,8 @@ impl Court<'_> {
             let seen = self.session(mode).await?;
             let how = mode.id();
             self.check(seen.request.is_some(), format!("{how}: the request is sent"));
-            let bare = seen.request.as_ref().is_some_and(|wire| wire.request("cookie").next().is_none());
+            let bare =
+                seen.request.as_ref().is_some_and(|wire| wire.request("cookie").next().is_none());
             self.check(bare, format!("{how}: no cookie is on the wire"));
             self.check(
                 seen.page.readable && seen.page.status == 401,
@@ -201,9 +207,14 @@ impl Court<'_> {
         for mode in self.modes_without_credentials() {
             let login = self.log_in(mode).await?;
             let how = mode.id();
-            self.check(login.page.readable && login.page.status == 200, format!("{how}: the login is answered 200"));
-            let offered =
-                login.request.as_ref().is_some_and(|wire| wire.sets_cookie(self.cookie()).is_some());
+            self.check(
+                login.page.readable && login.page.status == 200,
+                format!("{how}: the login is answered 200"),
+            );
+            let offered = login
+                .request
+                .as_ref()
+                .is_some_and(|wire| wire.sets_cookie(self.cookie()).is_some());
             self.check(offered, format!("{how}: the answer offers the cookie"));
             let jar = self.scene.jar(self.browser).await?;
             self.check(jar.is_none(), format!("{how}: the browser does not store it"));
@@ -242,9 +253,15 @@ impl Court<'_> {
                 format!("{which}: its answer varies by Origin"),
             );
         }
-        self.check(allowed.sent(self.cookie()).is_some(), "the request after it carries the cookie");
+        self.check(
+            allowed.sent(self.cookie()).is_some(),
+            "the request after it carries the cookie",
+        );
         let after = self.scene.stage.live_sessions();
-        self.check(before == after, format!("the service holds as many sessions as before ({before})"));
+        self.check(
+            before == after,
+            format!("the service holds as many sessions as before ({before})"),
+        );
         Ok(())
     }
 
@@ -255,7 +272,10 @@ impl Court<'_> {
         let foreign = |call: Call| Call { from: Asker::Foreign, ..call };
 
         let read = self.call(foreign(self.call_of(Mode::Include, "GET", SESSION))).await?;
-        self.check(read.sent(self.cookie()).is_some(), "the browser sends the foreign page's request with the cookie");
+        self.check(
+            read.sent(self.cookie()).is_some(),
+            "the browser sends the foreign page's request with the cookie",
+        );
         self.check(!read.page.readable, "the foreign page cannot read the answer");
         let named = read.browser.failure.as_ref().is_some_and(|f| f.cors_error.is_some());
         self.check(named, "the browser names the CORS rule that it breaks");
@@ -266,7 +286,10 @@ impl Court<'_> {
         simple.body = Some("x".to_owned());
         let write = self.call(simple.clone()).await?;
         let status = write.request.as_ref().map(|wire| wire.status);
-        self.check(write.sent(self.cookie()).is_some(), "its POST is sent with the cookie, without a preflight");
+        self.check(
+            write.sent(self.cookie()).is_some(),
+            "its POST is sent with the cookie, without a preflight",
+        );
         self.check(status == Some(403), "the service answers it with 403");
         self.check(!write.page.readable, "the foreign page cannot read that either");
         if self.client == Client::Fetch {
@@ -280,7 +303,10 @@ impl Court<'_> {
         let mut clever = foreign(self.call_of(Mode::Include, "POST", LOGOUT));
         clever.headers = vec![("X-CSRF-TOKEN", token)];
         let clever = self.call(clever).await?;
-        self.check(clever.preflight.is_some() && clever.request.is_none(), "a POST with the token stops at its preflight");
+        self.check(
+            clever.preflight.is_some() && clever.request.is_none(),
+            "a POST with the token stops at its preflight",
+        );
 
         let alive = self.session(Mode::Include).await?;
         self.check(alive.page.status == 200, "the session is alive afterwards");
@@ -297,7 +323,10 @@ impl Court<'_> {
         ] {
             let seen = self.ask(Mode::Include, "POST", LOGOUT, headers, None).await?;
             self.check(seen.sent(self.cookie()).is_some(), format!("{case}: the cookie is sent"));
-            self.check(seen.page.readable && seen.page.status == 403, format!("{case}: the script reads a 403"));
+            self.check(
+                seen.page.readable && seen.page.status == 403,
+                format!("{case}: the script reads a 403"),
+            );
             self.check(
                 seen.field("code").as_deref() == Some("csrf_failed"),
                 format!("{case}: and why (csrf_failed)"),
@@ -314,7 +343,8 @@ impl Court<'_> {
         let login = self.log_in(Mode::Include).await?;
         let kept = self.scene.jar(self.browser).await?;
         let token = login.field("csrfToken").unwrap_or_default();
-        let out = self.ask(Mode::Include, "POST", LOGOUT, vec![("X-CSRF-TOKEN", token)], None).await?;
+        let out =
+            self.ask(Mode::Include, "POST", LOGOUT, vec![("X-CSRF-TOKEN", token)], None).await?;
         self.check(out.page.readable && out.page.status == 200, "the script reads a 200");
         let jar = self.scene.jar(self.browser).await?;
         self.check(jar.is_none(), "the browser has deleted the cookie");
@@ -324,7 +354,10 @@ impl Court<'_> {
         if let Some(cookie) = kept {
             self.scene.plant(self.browser, &cookie).await?;
             let replay = self.session(Mode::Include).await?;
-            self.check(replay.sent(self.cookie()) == Some(&cookie.value), "the old cookie, put back, is sent again");
+            self.check(
+                replay.sent(self.cookie()) == Some(&cookie.value),
+                "the old cookie, put back, is sent again",
+            );
             self.check(replay.page.status == 401, "and opens nothing: 401");
         } else {
             self.check(false, "there is a cookie to put back");
@@ -336,7 +369,8 @@ impl Court<'_> {
 
     async fn readable_errors(&mut self) -> Outcome {
         let json = || vec![("Content-Type", "application/json".to_owned())];
-        let wrong = json!({ "username": self.scene.stage.username, "password": "wrong" }).to_string();
+        let wrong =
+            json!({ "username": self.scene.stage.username, "password": "wrong" }).to_string();
         let big = json!({ "username": "x".repeat(20_000), "password": "" }).to_string();
         let anonymous = [
             (401, "no_session", "GET", SESSION, vec![], None),
@@ -345,7 +379,14 @@ impl Court<'_> {
             (404, "not_found", "GET", "/api/auth/nowhere", vec![], None),
             (405, "method_not_allowed", "DELETE", SESSION, vec![], None),
             (413, "body_too_large", "POST", LOGIN, json(), Some(big)),
-            (415, "unsupported_media_type", "POST", LOGIN, vec![("Content-Type", "text/plain".to_owned())], Some("x".to_owned())),
+            (
+                415,
+                "unsupported_media_type",
+                "POST",
+                LOGIN,
+                vec![("Content-Type", "text/plain".to_owned())],
+                Some("x".to_owned()),
+            ),
         ];
         for (status, code, method, path, headers, body) in anonymous {
             let seen = self.ask(Mode::Include, method, path, headers, body).await?;
@@ -376,15 +417,27 @@ impl Court<'_> {
         let read = self.ask(Mode::Default, "GET", SESSION, header(), None).await?;
         let read_same = self.session(Mode::SameOrigin).await?;
         let out = self.ask(Mode::Default, "POST", LOGOUT, header(), None).await?;
-        for (what, seen) in [("login", &login), ("session", &read), ("session, same-origin", &read_same), ("logout", &out)] {
+        for (what, seen) in [
+            ("login", &login),
+            ("session", &read),
+            ("session, same-origin", &read_same),
+            ("logout", &out),
+        ] {
             self.check(seen.preflight.is_none(), format!("{what}: no preflight"));
             let bare = seen.request.as_ref().is_some_and(|wire| {
-                wire.response_headers.iter().all(|(n, _)| !n.to_ascii_lowercase().starts_with("access-control-"))
+                wire.response_headers
+                    .iter()
+                    .all(|(n, _)| !n.to_ascii_lowercase().starts_with("access-control-"))
             });
             self.check(bare, format!("{what}: no CORS header in the answer"));
-            self.check(seen.page.readable && seen.page.status == 200, format!("{what}: the script reads a 200"));
+            self.check(
+                seen.page.readable && seen.page.status == 200,
+                format!("{what}: the script reads a 200"),
+            );
         }
-        for (what, seen) in [("session", &read), ("session, same-origin", &read_same), ("logout", &out)] {
+        for (what, seen) in
+            [("session", &read), ("session, same-origin", &read_same), ("logout", &out)]
+        {
             self.check(seen.sent(self.cookie()).is_some(), format!("{what}: the cookie is sent"));
         }
         Ok(())

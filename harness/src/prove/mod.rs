@@ -130,9 +130,8 @@ pub async fn prove(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveE
 #[expect(clippy::disallowed_methods, reason = "measures the run; decides nothing")]
 async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> {
     let started = Instant::now();
-    let certificate =
-        Certificate::for_hosts(HTTPS_HOSTS.iter().map(ToString::to_string).collect())
-            .map_err(LabError::Tls)?;
+    let certificate = Certificate::for_hosts(HTTPS_HOSTS.iter().map(ToString::to_string).collect())
+        .map_err(LabError::Tls)?;
     let mut stages = Vec::new();
     for topology in &plan.topologies {
         stages.push(Stage::start(*topology, &certificate).await?);
@@ -152,7 +151,8 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
 
     let planned: usize = plan.topologies.iter().map(|t| cells(plan, *t).count()).sum();
     progress.planned(if plan.controls { planned * (1 + Sabotage::ALL.len()) } else { planned });
-    let mut run = Run { plan, progress, browser: &browser, started, first: None, count: 0, probes: 0 };
+    let mut run =
+        Run { plan, progress, browser: &browser, started, first: None, count: 0, probes: 0 };
     let mut scenes = Vec::new();
     let mut verdicts = Vec::new();
     for (n, stage) in stages.into_iter().enumerate() {

@@ -50,7 +50,9 @@ impl Client {
         match self {
             Self::Fetch => &[Mode::Default, Mode::SameOrigin, Mode::Omit],
             // `withCredentials` is a switch with two positions: neither says omit.
-            Self::Xhr | Self::AxiosDefaults | Self::AxiosCreate => &[Mode::Default, Mode::SameOrigin],
+            Self::Xhr | Self::AxiosDefaults | Self::AxiosCreate => {
+                &[Mode::Default, Mode::SameOrigin]
+            }
         }
     }
 }
@@ -142,6 +144,8 @@ pub struct Thrown {
 pub struct Observed {
     /// Origin of the page that asked.
     pub from: String,
+    /// Whether that is a page which no policy lists.
+    pub foreign: bool,
     /// The credentials mode it asked for.
     pub mode: Mode,
     /// Method as the script gave it.
@@ -217,7 +221,8 @@ impl Scene {
         number: usize,
     ) -> Result<Self, BrowserError> {
         let (page_url, foreign_url) = (stage.page_url(&stage.page), stage.page_url(&stage.foreign));
-        let (page, foreign) = tokio::try_join!(browser.open(&page_url), browser.open(&foreign_url))?;
+        let (page, foreign) =
+            tokio::try_join!(browser.open(&page_url), browser.open(&foreign_url))?;
         Ok(Self { stage, page, foreign, number, next_probe: AtomicU64::new(0) })
     }
 
@@ -242,16 +247,26 @@ impl Scene {
         }
         let (seen, browser) = page.probe(&request, &probe_id).await?;
         let page: PageView = serde_json::from_value(seen).map_err(|error| BrowserError::Page {
-            what: format!("the fixture page answered in a form this harness does not know: {error}"),
+            what: format!(
+                "the fixture page answered in a form this harness does not know: {error}"
+            ),
         })?;
         let (mut preflight, mut last) = (None, None);
         for exchange in self.stage.log.take(&probe_id) {
             let slot = if exchange.is_preflight() { &mut preflight } else { &mut last };
             *slot = Some(exchange);
         }
-        let from = from.clone();
-        let (mode, method, path) = (call.mode, call.method, call.path);
-        Ok(Arc::new(Observed { from, mode, method, path, page, preflight, request: last, browser }))
+        Ok(Arc::new(Observed {
+            from: from.clone(),
+            foreign: call.from == Asker::Foreign,
+            mode: call.mode,
+            method: call.method,
+            path: call.path,
+            page,
+            preflight,
+            request: last,
+            browser,
+        }))
     }
 
     /// The session cookie in the browser's jar.
@@ -260,7 +275,11 @@ impl Scene {
     }
 
     /// Puts a session cookie back into the jar that the browser has deleted.
-    pub(super) async fn plant(&self, browser: &Chromium, cookie: &JarCookie) -> Result<(), BrowserError> {
+    pub(super) async fn plant(
+        &self,
+        browser: &Chromium,
+        cookie: &JarCookie,
+    ) -> Result<(), BrowserError> {
         let cookie = json!({
             "name": cookie.name, "value": cookie.value, "url": self.stage.backend, "path": "/",
             "secure": cookie.secure, "httpOnly": cookie.http_only,

@@ -5,55 +5,57 @@ mod json;
 mod terminal;
 
 pub use json::document;
-pub use terminal::{Terminal, terminal_width};
+pub use terminal::Terminal;
 
 use crate::lab::WireExchange;
 use crate::prove::Observed;
 
-/// One exchange in one line: what was asked, what the wire carried, what the script got.
+/// One exchange as a row of a table: what was asked, what the wire carried, what the script got.
 #[must_use]
-pub fn evidence_line(seen: &Observed) -> String {
-    let mode = seen.mode.id();
-    let mut line = format!("{} {} [{mode}]", seen.method, seen.path);
-    if let Some(preflight) = &seen.preflight {
-        let cookie = if preflight.request("cookie").next().is_some() { "with a cookie" } else { "no cookie" };
-        line += &format!(" | OPTIONS {cookie}: {}", preflight.status);
-        if preflight.response("set-cookie").next().is_some() {
-            line += ", sets a cookie";
-        }
-    }
-    match &seen.request {
+pub fn evidence_row(seen: &Observed) -> [String; 6] {
+    let from = if seen.foreign { "foreign page, " } else { "" };
+    let preflight = match &seen.preflight {
+        None => "–".to_owned(),
         Some(wire) => {
-            let cookies = cookie_names(wire);
-            line += &format!(" | wire: {cookies}: {}", wire.status);
-            if let Some(refused) = withheld(seen) {
-                line += &format!(" | browser withheld {refused}");
-            }
+            let sets =
+                if wire.response("set-cookie").next().is_some() { ", SETS A COOKIE" } else { "" };
+            format!("{}, {}{sets}", wire.status, cookies(wire))
         }
-        None => line += " | wire: never sent",
-    }
-    let page = &seen.page;
-    if page.readable {
-        line += &format!(" | script: reads {}", page.status);
-    } else {
-        let cors = seen.browser.failure.as_ref().and_then(|f| f.cors_error.as_deref());
-        line += " | script: reads nothing";
-        if let Some(cors) = cors {
-            line += &format!(" ({cors})");
+    };
+    let wire = match &seen.request {
+        None => "never sent".to_owned(),
+        Some(wire) => match withheld(seen) {
+            None => cookies(wire),
+            Some(withheld) => format!("{}; withheld: {withheld}", cookies(wire)),
+        },
+    };
+    let script = match (&seen.page, &seen.browser.failure) {
+        (page, _) if page.readable => format!("reads {}", page.status),
+        (_, Some(failure)) => {
+            format!("nothing: {}", failure.cors_error.as_ref().unwrap_or(&failure.net_error))
         }
-    }
-    line
+        (page, None) => format!("nothing: {}", page.kind.as_deref().unwrap_or("no reason given")),
+    };
+    [
+        format!("{from}{}", seen.mode.id()),
+        format!("{} {}", seen.method, seen.path),
+        preflight,
+        wire,
+        seen.request.as_ref().map_or_else(|| "–".to_owned(), |wire| wire.status.to_string()),
+        script,
+    ]
 }
 
-fn cookie_names(wire: &WireExchange) -> String {
+fn cookies(wire: &WireExchange) -> String {
     let names: Vec<_> = wire
         .request("cookie")
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split('=').next())
         .collect();
-    if names.is_empty() { "no cookie".to_owned() } else { format!("Cookie {}", names.join(", ")) }
+    if names.is_empty() { "no cookie".to_owned() } else { names.join(" ") }
 }
 
+/// Cookies that the browser kept back, with its reasons.
 fn withheld(seen: &Observed) -> Option<String> {
     let leg = seen.browser.request.as_ref()?;
     let all: Vec<_> = leg
@@ -71,7 +73,8 @@ fn redact(name: &str, value: &str) -> String {
         "cookie" => value.split(';').map(redact_pair).collect::<Vec<_>>().join("; "),
         "set-cookie" => {
             let (pair, attributes) = value.split_once(';').unwrap_or((value, ""));
-            let attributes = if attributes.is_empty() { String::new() } else { format!(";{attributes}") };
+            let attributes =
+                if attributes.is_empty() { String::new() } else { format!(";{attributes}") };
             redact_pair(pair) + &attributes
         }
         "x-csrf-token" | "authorization" | "proxy-authorization" => "***".to_owned(),

@@ -3,32 +3,49 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, ContentArrangement, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::prove::{Claim, Client, Control, Progress, Proof, Verdict};
-use crate::report::evidence_line;
+use crate::report::evidence_row;
 
-/// Columns of the terminal on standard output, if it is one.
-#[must_use]
-pub fn terminal_width() -> Option<u16> {
-    console::Term::stdout().size_checked().map(|(_rows, columns)| columns)
+/// What several clients showed alike.
+struct Group {
+    claim: Claim,
+    holds: bool,
+    rows: Vec<[String; 6]>,
+    clients: Vec<Client>,
+}
+
+/// A header and the rows, each one line, indented below their claim.
+fn rows_of<'a>(rows: impl IntoIterator<Item = &'a [String; 6]>) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([
+        "credentials",
+        "request",
+        "preflight",
+        "cookies on the wire",
+        "status",
+        "script",
+    ]);
+    table.add_rows(rows.into_iter().cloned());
+    table.lines().map(|line| format!("    {}", line.trim_end())).collect()
 }
 
 /// How to write to a terminal, or to something that is none.
 #[derive(Debug, Clone)]
 pub struct Terminal {
     colour: bool,
-    width: u16,
     bar: Option<ProgressBar>,
 }
 
 impl Terminal {
-    /// A terminal with or without colour, of some width in columns; `bar` shows progress on
+    /// A terminal with or without colour; `bar` shows progress on
     /// standard error, and without it plain lines do.
     #[must_use]
-    pub fn new(colour: bool, width: u16, bar: bool) -> Self {
+    pub fn new(colour: bool, bar: bool) -> Self {
         let bar = bar.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("starting browser {spinner} {elapsed}");
@@ -38,7 +55,7 @@ impl Terminal {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { colour, width, bar }
+        Self { colour, bar }
     }
 
     /// Takes the bar away.
@@ -64,7 +81,8 @@ impl Terminal {
         let mut topologies: Vec<_> = proof.verdicts.iter().map(|v| v.topology).collect();
         topologies.dedup();
         for topology in topologies {
-            let verdicts: Vec<_> = proof.verdicts.iter().filter(|v| v.topology == topology).collect();
+            let verdicts: Vec<_> =
+                proof.verdicts.iter().filter(|v| v.topology == topology).collect();
             let _ = writeln!(out, "\n{}", self.paint("1", topology.title()));
             let _ = writeln!(out, "{}", self.table(&verdicts));
         }
@@ -72,7 +90,11 @@ impl Terminal {
             let _ = writeln!(out, "\n{}", self.failure(verdict));
         }
         if !proof.controls.is_empty() {
-            let _ = writeln!(out, "\n{}", self.paint("1", "negative controls: the same proof over a broken service"));
+            let _ = writeln!(
+                out,
+                "\n{}",
+                self.paint("1", "negative controls: the same proof over a broken service")
+            );
             for control in &proof.controls {
                 let _ = writeln!(out, "{}", self.control_line(control));
             }
@@ -81,33 +103,42 @@ impl Terminal {
         out
     }
 
-    /// Claims, and below each the evidence; clients with the same evidence share their lines.
-    fn table(&self, verdicts: &[&Verdict]) -> Table {
-        let mut table = Table::new();
-        table
-            .load_style(UTF8_HORIZONTAL_ONLY)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(self.width);
-        table.set_header(["claim", "clients", "evidence"]);
+    /// Claims, and below each the evidence; clients with the same evidence share their rows.
+    fn table(&self, verdicts: &[&Verdict]) -> String {
+        let mut groups: Vec<Group> = Vec::new();
         for claim in Claim::ALL {
-            let of_claim = verdicts.iter().filter(|v| v.claim == claim);
-            let mut groups: Vec<(bool, String, Vec<Client>)> = Vec::new();
-            for verdict in of_claim {
-                let lines: Vec<_> = verdict.exchanges.iter().map(|seen| evidence_line(seen)).collect();
-                let (holds, lines) = (verdict.holds(), lines.join("\n"));
-                match groups.iter_mut().find(|(h, l, _)| *h == holds && *l == lines) {
-                    Some((.., clients)) => clients.push(verdict.client),
-                    None => groups.push((holds, lines, vec![verdict.client])),
+            for verdict in verdicts.iter().filter(|v| v.claim == claim) {
+                let rows: Vec<_> =
+                    verdict.exchanges.iter().map(|seen| evidence_row(seen)).collect();
+                let holds = verdict.holds();
+                match groups
+                    .iter_mut()
+                    .find(|g| (g.claim, g.holds, &g.rows) == (claim, holds, &rows))
+                {
+                    Some(group) => group.clients.push(verdict.client),
+                    None => {
+                        groups.push(Group { claim, holds, rows, clients: vec![verdict.client] })
+                    }
                 }
             }
-            for (n, (holds, lines, clients)) in groups.into_iter().enumerate() {
-                let title = if n == 0 { format!("{} {}", claim.number(), claim.title()) } else { String::new() };
-                let clients: Vec<_> =
-                    clients.iter().map(|client| format!("{} {}", self.mark(holds), client.id())).collect();
-                table.add_row([Cell::new(title), Cell::new(clients.join("\n")), Cell::new(lines)]);
+        }
+        // One table for all rows keeps the columns of all claims in line.
+        let all = groups.iter().flat_map(|group| &group.rows);
+        let mut lines = rows_of(all).into_iter();
+        let mut out = self.paint("2", &lines.next().unwrap_or_default());
+        for group in groups {
+            let clients: Vec<_> = group
+                .clients
+                .iter()
+                .map(|c| format!("{} {}", self.mark(group.holds), c.id()))
+                .collect();
+            let title = format!("{:>2} {}", group.claim.number(), group.claim.title());
+            let _ = write!(out, "\n{}  {}", self.paint("1", &title), clients.join("  "));
+            for line in lines.by_ref().take(group.rows.len()) {
+                let _ = write!(out, "\n{line}");
             }
         }
-        table
+        out
     }
 
     fn failure(&self, verdict: &Verdict) -> String {
@@ -117,18 +148,21 @@ impl Terminal {
             let _ = writeln!(out, "  {} {}", self.mark(check.holds), check.says);
         }
         let _ = writeln!(out, "  what was seen:");
-        for seen in &verdict.exchanges {
-            let _ = writeln!(out, "    {}", evidence_line(seen));
+        let rows: Vec<_> = verdict.exchanges.iter().map(|seen| evidence_row(seen)).collect();
+        for line in rows_of(&rows) {
+            let _ = writeln!(out, "{line}");
         }
         let (topology, client) = (verdict.topology.id(), verdict.client.id());
-        let _ = write!(out, "  again: withcreds-harness prove --topology {topology} --client {client}");
+        let _ =
+            write!(out, "  again: withcreds-harness prove --topology {topology} --client {client}");
         out
     }
 
     fn control_line(&self, control: &Control) -> String {
         let title = control.sabotage.title();
         if !control.is_caught() {
-            let says = format!("{title}: NOT CAUGHT, all {} verdicts stayed green", control.verdicts);
+            let says =
+                format!("{title}: NOT CAUGHT, all {} verdicts stayed green", control.verdicts);
             return format!("{} {says}", self.mark(false));
         }
         let mut claims: Vec<_> = control.caught_by.iter().map(|v| v.claim).collect();
@@ -136,13 +170,21 @@ impl Terminal {
         claims.dedup();
         let names: Vec<_> = claims.iter().map(|c| format!("{} {}", c.number(), c.id())).collect();
         let (fell, asked) = (control.caught_by.len(), control.verdicts);
-        format!("{} {title}: caught by {} ({fell} of {asked} verdicts fell)", self.mark(true), names.join(", "))
+        format!(
+            "{} {title}: caught by {} ({fell} of {asked} verdicts fell)",
+            self.mark(true),
+            names.join(", ")
+        )
     }
 
     fn summary(&self, proof: &Proof) -> String {
         let held = proof.verdicts.iter().filter(|v| v.holds()).count();
         let timing = proof.timing;
-        let mut line = format!("{} {held} of {} verdicts hold", self.mark(proof.holds()), proof.verdicts.len());
+        let mut line = format!(
+            "{} {held} of {} verdicts hold",
+            self.mark(proof.holds()),
+            proof.verdicts.len()
+        );
         if !proof.controls.is_empty() {
             let caught = proof.controls.iter().filter(|c| c.is_caught()).count();
             let _ = write!(line, ", {caught} of {} sabotages caught", proof.controls.len());
@@ -150,7 +192,10 @@ impl Terminal {
         let seconds = |millis| Duration::from_millis(millis).as_secs_f64();
         let (first, total) = (seconds(timing.first_verdict_millis), seconds(timing.total_millis));
         let rate = timing.verdicts_per_second;
-        let _ = write!(line, "; first after {first:.2} s, all after {total:.2} s, {rate:.0} verdicts/s");
+        let _ = write!(
+            line,
+            "; first after {first:.2} s, all after {total:.2} s, {rate:.0} verdicts/s"
+        );
         line
     }
 }
