@@ -324,6 +324,19 @@ async fn a_killed_browser_is_gone_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_panic_leaves_nothing_behind() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let task = tokio::spawn(async move {
+        let Lab { chromium, page: _page } = Lab::start().await;
+        tell.send(chromium.profile_path().to_owned()).unwrap();
+        panic!("on purpose");
+    });
+    let profile = told.await.unwrap();
+    assert!(task.await.unwrap_err().is_panic());
+    assert_nothing_left(&profile);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_hangs_is_ended_within_a_bound() {
     let Lab { chromium, page: _page } = Lab::start().await;
     let profile = chromium.profile_path().to_owned();

@@ -181,6 +181,12 @@ impl Stage {
         })
     }
 
+    /// Whether the fixture page has its axios.
+    #[must_use]
+    pub fn has_axios() -> bool {
+        parse_origin("http://localhost").is_ok_and(|origin| Fixture::find(origin).has_axios())
+    }
+
     /// Breaks the service, or mends it again.
     pub fn sabotage(&mut self, sabotage: Option<Sabotage>) {
         let service = match sabotage {

@@ -7,7 +7,7 @@ mod verdict;
 
 pub use claims::Claim;
 pub use scene::{Client, Mode, Observed, PageView};
-pub use verdict::{Check, Verdict};
+pub use verdict::{Check, Verdict, verdict_id};
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -109,11 +109,30 @@ impl Proof {
 }
 
 impl Control {
-    /// Whether a claim fell.
+    /// Whether the claim fell that is about exactly this. That others fall as well is no proof: a
+    /// service that does not answer at all makes every claim fall.
     #[must_use]
     pub fn is_caught(&self) -> bool {
-        !self.caught_by.is_empty()
+        let claim = must_fall(self.sabotage);
+        self.caught_by.iter().any(|verdict| verdict.claim == claim)
     }
+}
+
+/// The claim that a sabotage breaks.
+#[must_use]
+pub fn must_fall(sabotage: Sabotage) -> Claim {
+    match sabotage {
+        Sabotage::CredentialsOff | Sabotage::ReadableCookie => Claim::CredentialsOn,
+        Sabotage::AnyOrigin => Claim::ForeignOrigin,
+        Sabotage::BareErrors => Claim::ReadableErrors,
+        Sabotage::CsrfOff => Claim::CsrfToken,
+        Sabotage::PreflightSession => Claim::Preflights,
+    }
+}
+
+/// What is asked in a topology with a client.
+pub fn claims_for(topology: Topology, client: Client) -> impl Iterator<Item = Claim> {
+    Claim::ALL.into_iter().filter(move |claim| claim.applies(topology, client))
 }
 
 /// Runs a plan.
@@ -183,10 +202,9 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
 
 /// What is asked in a topology: claims × clients, as far as they mean something there.
 fn cells(plan: &Plan, topology: Topology) -> impl Iterator<Item = (Claim, Client)> + '_ {
-    plan.clients.iter().flat_map(move |client| {
-        let applies = move |claim: &Claim| claim.applies(topology, *client);
-        Claim::ALL.into_iter().filter(applies).map(move |claim| (claim, *client))
-    })
+    plan.clients
+        .iter()
+        .flat_map(move |client| claims_for(topology, *client).map(move |claim| (claim, *client)))
 }
 
 struct Run<'a> {

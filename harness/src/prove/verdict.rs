@@ -56,8 +56,14 @@ impl Verdict {
     /// A stable id that a filter can select: `chromium::same-site::credentials-on::fetch`.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("chromium::{}::{}::{}", self.topology.id(), self.claim.id(), self.client.id())
+        verdict_id(self.topology, self.claim, self.client)
     }
+}
+
+/// The id of a verdict before it is there.
+#[must_use]
+pub fn verdict_id(topology: Topology, claim: Claim, client: Client) -> String {
+    format!("chromium::{}::{}::{}", topology.id(), claim.id(), client.id())
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

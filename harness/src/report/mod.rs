@@ -31,6 +31,7 @@ pub fn evidence_row(seen: &Observed) -> [String; 6] {
     };
     let script = match (&seen.page, &seen.browser.failure) {
         (page, _) if page.readable => format!("reads {}", page.status),
+        (page, _) if page.kind.as_deref() == Some("opaque") => "nothing: opaque".to_owned(),
         (_, Some(failure)) => {
             format!("nothing: {}", failure.cors_error.as_ref().unwrap_or(&failure.net_error))
         }

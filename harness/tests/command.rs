@@ -1,0 +1,186 @@
+//! The binary as its users meet it: exit codes, messages, and what it leaves behind.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use withcreds_harness::browser::find_binary;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn harness(args: &[&str], tmp: &Path) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_withcreds-harness"));
+    command
+        .args(args)
+        .current_dir(root)
+        .env("TMPDIR", tmp)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(args: &[&str]) -> (Option<i32>, String) {
+    let tmp = tempfile::tempdir().expect("a folder");
+    let Output { status, stdout, stderr } = harness(args, tmp.path()).output().expect("the binary");
+    let text = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+    (status.code(), text)
+}
+
+/// Whether there is a browser to test with; without one the test is skipped, except in CI.
+fn has_browser() -> bool {
+    let found = find_binary(None);
+    if let Err(error) = &found {
+        assert!(std::env::var_os("CI").is_none(), "{error}");
+        eprintln!("skipped: {error}");
+    }
+    found.is_ok()
+}
+
+#[test]
+fn help_has_examples_and_the_exit_codes() {
+    let (code, text) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("Examples:") && text.contains("Exit:"), "{text}");
+    let (code, text) = run(&["prove", "--help"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("--controls") && text.contains("Examples:"), "{text}");
+}
+
+#[test]
+fn usage_errors_exit_2() {
+    for args in [&["prove", "--client", "curl"][..], &["prove", "--timeout", "0"], &["prof"], &[]] {
+        assert_eq!(run(args).0, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn no_browser_exits_3_and_says_how_to_get_one() {
+    let (code, text) = run(&["prove", "--chromium", "/nowhere/chromium", "--client", "fetch"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("/nowhere/chromium"), "{text}");
+    let (code, text) = run(&["prove", "--chromium", "/bin/false", "--client", "fetch"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("did not start"), "{text}");
+}
+
+/// Processes that mention a folder in their command line: its browser and all its children.
+fn processes_of(folder: &Path) -> Vec<u32> {
+    let needle = folder.to_string_lossy().into_owned();
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_string_lossy().parse().ok())
+        .filter(|pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(&needle)
+        })
+        .collect()
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn signal(name: &str, pid: u32) {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    assert!(status.expect("kill").success());
+}
+
+/// A long proof whose first requests are under way.
+struct Proving {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Proving {
+    fn start(tmp: &Path) -> Self {
+        let mut child = harness(&["prove", "--controls", "--client", "fetch"], tmp)
+            .spawn()
+            .expect("the binary");
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr"));
+        // Without a terminal this line comes when the browser is up and the proof begins.
+        let mut line = String::new();
+        while !line.contains("verdicts to come") {
+            line.clear();
+            assert_ne!(stderr.read_line(&mut line).expect("a line"), 0, "ended at once");
+        }
+        Self { child, stderr }
+    }
+
+    /// Exit code and the rest of what it said.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut text = String::new();
+        self.stderr.read_to_string(&mut text).expect("text");
+        (self.child.wait().expect("an end").code(), text)
+    }
+}
+
+fn assert_nothing_is_left(tmp: &Path) {
+    wait_until("no process is left", || processes_of(tmp).is_empty());
+    let left: Vec<_> = fs::read_dir(tmp).expect("a folder").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_behind() {
+    if !has_browser() {
+        return;
+    }
+    for name in ["INT", "TERM"] {
+        let tmp = tempfile::tempdir().expect("a folder");
+        let run = Proving::start(tmp.path());
+        signal(name, run.child.id());
+        let (code, text) = run.end();
+        assert_eq!(code, Some(130), "{name}: {text}");
+        assert!(text.contains("are gone"), "{text}");
+        assert_nothing_is_left(tmp.path());
+    }
+}
+
+#[test]
+fn a_browser_that_dies_half_way_exits_3() {
+    if !has_browser() {
+        return;
+    }
+    let tmp = tempfile::tempdir().expect("a folder");
+    let run = Proving::start(tmp.path());
+    // The oldest of them is the browser itself.
+    signal("KILL", processes_of(tmp.path()).into_iter().min().expect("a browser"));
+    let (code, text) = run.end();
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("the browser died"), "{text}");
+    assert_nothing_is_left(tmp.path());
+}
+
+#[test]
+fn json_is_one_document_without_secrets() {
+    if !has_browser() {
+        return;
+    }
+    let tmp = tempfile::tempdir().expect("a folder");
+    let args = ["prove", "--format", "json", "--client", "fetch", "--topology", "same-site"];
+    let output = harness(&args, tmp.path()).output().expect("the binary");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!(document["schema"], 1);
+    assert_eq!(document["summary"]["fail"], 0);
+    let results = document["results"].as_array().expect("results");
+    assert_eq!(results.len(), 8);
+    assert!(results.iter().all(|r| r["verdict"] == "pass" && r["evidence"][0]["wire"].is_object()));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let on_wire = text.matches("session=").count();
+    assert!(on_wire > 10, "the cookie is not in the evidence");
+    assert_eq!(
+        on_wire,
+        text.matches("session=***").count() + text.matches("session=;").count(),
+        "{text}"
+    );
+}
