@@ -1,0 +1,61 @@
+# Every supported command. `just` lists them.
+
+# List the commands
+default:
+    @just --list --unsorted
+
+# Run the service and the page in development mode: http://localhost:3000
+[group('run')]
+run *ARGS:
+    cargo run --release -- {{ ARGS }}
+
+# Prove the claims in a real browser, e.g. `just prove --controls`
+[group('run')]
+prove *ARGS: setup
+    cargo run --quiet -p withcreds-harness -- prove {{ ARGS }}
+
+# All tests, browsers included; sets up what is missing
+[group('test')]
+test: setup
+    cargo test -p withcreds
+    cargo test -p withcreds-harness
+
+# The tests that need no browser: seconds
+[group('test')]
+quick:
+    cargo test -p withcreds
+    cargo test -p withcreds-harness --no-default-features
+
+# One claim, client or topology, e.g. `just repro same-site::csrf-token::xhr`
+[group('test')]
+repro FILTER: setup
+    cargo test -p withcreds-harness --test browsers -- {{ FILTER }}
+
+# Install what browser tests need: Chromium (Debian, Ubuntu) and the npm package
+[group('test')]
+setup:
+    @.ci/setup
+
+# Formatting and clippy, warnings as errors
+[group('check')]
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy -p withcreds-harness --no-default-features --all-targets -- -D warnings
+
+# The documentation of the crates, warnings as errors
+[group('check')]
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# What CI runs, here
+[group('check')]
+ci:
+    bash .ci/run
+
+# Functions (criterion), then verdicts a second; `just bench PEERS` adds the service beside its peers
+[group('measure')]
+bench PEERS="" *ARGS="":
+    cargo bench --bench decisions -- --noplot
+    just prove --format json | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["summary"]["timing"]))'
+    {{ if PEERS == "" { "@echo 'just bench PATH_TO_PEERS measures the service beside its peers, too'" } else { "tests/benches/peers.sh " + PEERS + " " + ARGS } }}
