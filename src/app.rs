@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::config::Config;
 use crate::effects::{Clock, IdSource, SystemClock, SystemIds};
 use crate::identity::LocalAccounts;
@@ -18,7 +20,7 @@ pub struct App {
     pub(crate) store: MemoryStore,
     pub(crate) accounts: Arc<LocalAccounts>,
     pub(crate) public_origin: Origin,
-    pub(crate) post_logout_url: String,
+    pub(crate) post_logout_url: HeaderValue,
     pub(crate) max_body_bytes: usize,
     pub(crate) example: bool,
     pub(crate) clock: Box<dyn Clock>,
@@ -28,12 +30,12 @@ pub struct App {
 impl App {
     /// Puts a service together from a checked configuration and its accounts.
     #[must_use]
-    pub fn new(config: &Config, accounts: LocalAccounts) -> Self {
+    pub fn new(config: &Config, accounts: Arc<LocalAccounts>) -> Self {
         Self {
             cors: Arc::new(config.cors.clone()),
             cookie: config.session.cookie.clone(),
             store: MemoryStore::new(config.session.lifetimes, config.session.limits),
-            accounts: Arc::new(accounts),
+            accounts,
             public_origin: config.server.public_origin.clone(),
             post_logout_url: config.post_logout_url.clone(),
             max_body_bytes: config.server.max_body_bytes,

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::fixture::Fixture;
-use crate::identity::hash_password;
+use crate::identity::{MAX_PASSWORD_BYTES, hash_password};
 use crate::server::Server;
 
 /// All went well; for `serve`: a drained stop.
@@ -129,10 +129,10 @@ async fn run(config: Config) -> u8 {
         Ok(server) => server,
         Err(error) => return fail(&error.to_string()),
     };
+    announce(&config, &server);
     if let Some(fixture) = server.fixture() {
         install_axios(fixture);
     }
-    announce(&config, &server);
     server.run_until(stop).await;
     println!("stopped");
     OK
@@ -168,8 +168,8 @@ fn announce(config: &Config, server: &Server) {
         );
     }
     println!("  backend   {origin}/api/auth/session");
-    if let (Some(frontend), Some(fixture)) = (&config.frontend, server.fixture()) {
-        match fixture.folder() {
+    if let Some(frontend) = &config.frontend {
+        match server.fixture() {
             Some(_) => println!("  frontend  {}/", frontend.origin),
             None => println!("  frontend  none: the folder frontend-fixture is not here"),
         }
@@ -183,19 +183,23 @@ fn announce(config: &Config, server: &Server) {
 
 /// Gets the page its axios, once. In development mode only, and only what the lock file names.
 fn install_axios(fixture: &Fixture) {
-    let Some(folder) = fixture.folder().filter(|_| !fixture.has_axios()) else { return };
-    println!("installing axios for the page (npm ci in frontend-fixture, once)");
-    let npm = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status();
-    if !npm.is_ok_and(|status| status.success()) {
-        eprintln!(
-            "warning: npm could not install axios; the page works without it (needs Node and npm: run `npm ci` in frontend-fixture)"
-        );
+    if fixture.has_axios() {
+        return;
     }
+    println!("  axios     is being installed for the page (npm ci in frontend-fixture, once)");
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(fixture.folder())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    // The service serves at once; the page's two axios clients come when they come.
+    std::thread::spawn(move || match npm.status() {
+        Ok(status) if status.success() => println!("  axios     is there: load the page again"),
+        _ => eprintln!(
+            "warning: npm could not install axios; the page works without it \
+             (run `npm ci` in frontend-fixture, with Node 18 or newer)"
+        ),
+    });
 }
 
 fn check(common: &Common, format: Format) -> u8 {
@@ -220,6 +224,12 @@ fn hash() -> u8 {
     let password = password.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         eprintln!("error: the password is empty: send it on standard input");
+        return BAD_CONFIG;
+    }
+    if password.len() > MAX_PASSWORD_BYTES {
+        eprintln!(
+            "error: the password is longer than {MAX_PASSWORD_BYTES} bytes, and no login takes such a one"
+        );
         return BAD_CONFIG;
     }
     match hash_password(password) {

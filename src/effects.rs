@@ -2,7 +2,7 @@
 //! them as arguments; `clippy.toml` forbids reading a clock anywhere but here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::Rng as _;
 use uuid::Uuid;
@@ -15,12 +15,13 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> UnixMillis;
 }
 
-/// The machine's clock. Read once at start and then advanced by the monotonic clock, so that a
-/// corrected wall clock neither ends sessions nor revives them.
+/// The machine's clock. Read once at start and then advanced by a clock that nobody sets, so that a
+/// corrected wall clock neither ends sessions nor revives them. On Linux that clock goes on while
+/// the machine sleeps: a session does not outlive the night in a suspended laptop.
 #[derive(Debug)]
 pub struct SystemClock {
     started_at: UnixMillis,
-    started: Instant,
+    started: Duration,
 }
 
 impl SystemClock {
@@ -29,8 +30,23 @@ impl SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     pub fn new() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { started_at: UnixMillis(0).after(since_epoch), started: Instant::now() }
+        Self { started_at: UnixMillis(0).after(since_epoch), started: steady() }
     }
+}
+
+/// Time since some moment in the past, sleep included.
+#[cfg(target_os = "linux")]
+fn steady() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(now).unwrap_or_default()
+}
+
+/// Time since the first call.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+fn steady() -> Duration {
+    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    FIRST.get_or_init(std::time::Instant::now).elapsed()
 }
 
 impl Default for SystemClock {
@@ -41,7 +57,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixMillis {
-        self.started_at.after(self.started.elapsed())
+        self.started_at.after(steady().saturating_sub(self.started))
     }
 }
 

@@ -83,9 +83,15 @@ pub enum ApiError {
     /// As many sessions as there may be.
     #[error("there is no room for another session: try again later")]
     StoreFull,
-    /// A fault of ours; the cause is in the log, not in the answer.
+    /// More logins at once than can be checked.
+    #[error("too many people are logging in at this moment: try again")]
+    Busy,
+    /// A fault of ours.
     #[error("something went wrong on our side: report the request id if it stays so")]
-    Internal,
+    Internal {
+        /// For the log, beside the request id; never in an answer.
+        cause: String,
+    },
 }
 
 impl warp::reject::Reject for ApiError {}
@@ -113,8 +119,8 @@ impl ApiError {
             | Self::BodyIncomplete
             | Self::InvalidQuery { .. } => StatusCode::BAD_REQUEST,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::StoreFull => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::StoreFull | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -137,7 +143,8 @@ impl ApiError {
             Self::BodyTimeout => "body_timeout",
             Self::InvalidQuery { .. } => "invalid_query",
             Self::StoreFull => "store_full",
-            Self::Internal => "internal",
+            Self::Busy => "busy",
+            Self::Internal { .. } => "internal",
         }
     }
 
@@ -156,6 +163,9 @@ impl ApiError {
             }
             Self::StoreFull => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            }
+            Self::Busy => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }

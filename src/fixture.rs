@@ -18,7 +18,7 @@ const AXIOS: &str = "node_modules/axios/dist/axios.min.js";
 /// The fixture page and the backend it talks to.
 #[derive(Debug, Clone)]
 pub struct Fixture {
-    folder: Option<PathBuf>,
+    folder: PathBuf,
     backend: Origin,
 }
 
@@ -30,25 +30,25 @@ struct FixtureJson<'a> {
 impl Fixture {
     /// Looks for the folder here and upwards, as `cargo run` may be started below the root.
     #[must_use]
-    pub fn find(backend: Origin) -> Self {
+    pub fn find(backend: Origin) -> Option<Self> {
         let here = std::env::current_dir().unwrap_or_default();
         let folder = here
             .ancestors()
             .map(|dir| dir.join(FOLDER))
             .find(|dir| dir.join("index.html").is_file());
-        Self { folder, backend }
+        Some(Self { folder: folder?, backend })
     }
 
-    /// Where the files are, if they were found.
+    /// Where the files are.
     #[must_use]
-    pub fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Whether axios has been installed there.
     #[must_use]
     pub fn has_axios(&self) -> bool {
-        self.folder.as_ref().is_some_and(|folder| folder.join(AXIOS).is_file())
+        self.folder.join(AXIOS).is_file()
     }
 
     /// Serves the files.
@@ -60,13 +60,12 @@ impl Fixture {
         let settings = warp::path!("fixture.json").map(move || {
             warp::reply::json(&FixtureJson { backend: backend.as_str() }).into_response()
         });
-        let folder = self.folder.clone().unwrap_or_default();
-        let files = warp::fs::dir(folder).map(warp::Reply::into_response);
+        let files = warp::fs::dir(self.folder.clone()).map(warp::Reply::into_response);
         settings
             .or(files)
             .unify()
             .recover(|_: Rejection| async {
-                let text = "there is nothing here: the page is at / if the folder frontend-fixture was found\n";
+                let text = "there is nothing here: the page is at /\n";
                 let reply = warp::reply::with_status(text, StatusCode::NOT_FOUND);
                 Ok::<_, Infallible>(reply.into_response())
             })

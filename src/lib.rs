@@ -25,6 +25,7 @@
 //! ```
 
 mod app;
+mod call;
 pub mod cli;
 mod config;
 pub mod effects;
@@ -47,7 +48,7 @@ pub use config::{
 pub use error::ApiError;
 pub use filters::{cors, service};
 pub use fixture::Fixture;
-pub use identity::{AccountsError, LocalAccounts, User, hash_password};
+pub use identity::{AccountsError, Busy, LocalAccounts, User, hash_password};
 pub use policy::cors::{CorsConfig, CorsConfigError, CorsDecision, CorsPolicy};
 pub use policy::origin::{Origin, OriginError};
 pub use secret::Secret;

@@ -15,10 +15,10 @@ use warp::Filter;
 use warp::reply::Response;
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Frontend};
 use crate::effects::{IdSource as _, SystemIds};
 use crate::filters;
-use crate::fixture;
+use crate::fixture::Fixture;
 use crate::identity::{AccountsError, LocalAccounts, User};
 use crate::policy::session::SessionSecret;
 use crate::pulse::{Beating, Pulse};
@@ -36,8 +36,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 #[non_exhaustive]
 pub enum ServeError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}{}", port_hint(source, *address))]
+    #[error("cannot listen on {address}: {source}{}", port_hint(source, *address, key))]
     Bind {
+        /// The key that names it.
+        key: &'static str,
         /// Which.
         address: SocketAddr,
         /// What the system said.
@@ -48,11 +50,11 @@ pub enum ServeError {
     Accounts(#[from] AccountsError),
 }
 
-fn port_hint(error: &io::Error, address: SocketAddr) -> String {
+fn port_hint(error: &io::Error, address: SocketAddr, key: &str) -> String {
     if error.kind() == io::ErrorKind::AddrInUse {
         let port = address.port();
         format!(
-            "\n  mend: end the program that holds port {port} (`ss -ltnp 'sport = :{port}'` names it), or set another in server.listen"
+            "\n  mend: end the program that holds port {port} (`ss -ltnp 'sport = :{port}'` names it), or set another in {key}"
         )
     } else {
         String::new()
@@ -73,7 +75,7 @@ pub struct DemoAccount {
 pub struct Server {
     app: Arc<App>,
     api: Vec<TcpListener>,
-    frontend: Option<(Vec<TcpListener>, fixture::Fixture)>,
+    frontend: Option<(Vec<TcpListener>, Fixture)>,
     demo: Option<DemoAccount>,
     grace: Duration,
 }
@@ -85,23 +87,24 @@ impl Server {
     ///
     /// [`ServeError`], which says what to do about it.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
-        let (accounts, demo) = match &config.users_file {
-            Some(file) => (LocalAccounts::read(file)?, None),
+        let (accounts, demo) = match &config.accounts {
+            Some(accounts) => (Arc::clone(accounts), None),
             None if config.dev => {
                 let (accounts, demo) = demo_account()?;
-                (accounts, Some(demo))
+                (Arc::new(accounts), Some(demo))
             }
-            None => (LocalAccounts::none()?, None),
+            None => (Arc::new(LocalAccounts::none()?), None),
         };
-        let api = listen(&config.server.listen, config.dev).await?;
-        let frontend = match &config.frontend {
-            Some(frontend) => {
-                let backend = config.server.public_origin.clone();
-                let fixture = fixture::Fixture::find(backend);
-                Some((listen(&frontend.listen, true).await?, fixture))
+        let api = listen("server.listen", &config.server.listen, config.dev).await?;
+        let mut frontend = None;
+        if let Some(Frontend { listen: addresses, .. }) =
+            config.frontend.as_ref().filter(|_| config.dev)
+        {
+            // Without the folder there is nothing to serve, so nobody listens either.
+            if let Some(fixture) = Fixture::find(config.server.public_origin.clone()) {
+                frontend = Some((listen("dev.frontend", addresses, true).await?, fixture));
             }
-            None => None,
-        };
+        }
         let app = Arc::new(App::new(config, accounts));
         Ok(Self { app, api, frontend, demo, grace: config.server.shutdown_grace })
     }
@@ -129,7 +132,7 @@ impl Server {
 
     /// The fixture page, in development mode.
     #[must_use]
-    pub fn fixture(&self) -> Option<&fixture::Fixture> {
+    pub fn fixture(&self) -> Option<&Fixture> {
         self.frontend.as_ref().map(|(_, fixture)| fixture)
     }
 
@@ -168,15 +171,22 @@ async fn sweep(app: Arc<App>) {
     }
 }
 
-async fn listen(addresses: &[SocketAddr], dev: bool) -> Result<Vec<TcpListener>, ServeError> {
+async fn listen(
+    key: &'static str,
+    addresses: &[SocketAddr],
+    dev: bool,
+) -> Result<Vec<TcpListener>, ServeError> {
     let mut listeners = Vec::new();
     for &address in addresses {
         match TcpListener::bind(address).await {
             Ok(listener) => listeners.push(listener),
             // A machine without IPv6 is no reason not to develop on it.
             Err(error)
-                if dev && address.is_ipv6() && error.kind() == io::ErrorKind::AddrNotAvailable => {}
-            Err(source) => return Err(ServeError::Bind { address, source }),
+                if dev
+                    && address.is_ipv6()
+                    && !listeners.is_empty()
+                    && error.kind() != io::ErrorKind::AddrInUse => {}
+            Err(source) => return Err(ServeError::Bind { key, address, source }),
         }
     }
     Ok(listeners)

@@ -28,6 +28,9 @@ fn imports(file: &Path) -> BTreeSet<String> {
         .map(|path| {
             let mut segments = path.split("::").map(|s| s.trim_end_matches(';'));
             match (segments.next().unwrap_or(""), segments.next()) {
+                ("crate", Some(many)) if many.starts_with('{') => {
+                    panic!("one `use` a module: {path}")
+                }
                 ("crate", Some(second)) => format!("crate::{second}"),
                 (first, _) => first.to_owned(),
             }
@@ -81,7 +84,11 @@ fn arrows_do_not_turn_back() {
             "identity",
             &["crate::filters", "crate::handlers", "crate::server", "crate::config", "warp"],
         ),
-        ("handlers", &["crate::server", "crate::config", "crate::cli"]),
+        ("handlers", &["crate::server", "crate::config", "crate::cli", "crate::filters"]),
+        (
+            "call",
+            &["crate::server", "crate::config", "crate::cli", "crate::filters", "crate::handlers"],
+        ),
         ("filters", &["crate::server", "crate::config", "crate::cli"]),
         ("config", &["crate::server", "crate::filters", "crate::handlers", "warp"]),
     ] {

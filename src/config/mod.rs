@@ -7,11 +7,15 @@ pub use reader::ConfigError;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cookie::SameSite;
+use http::HeaderValue;
+use url::Url;
 
 use crate::config::reader::{Document, Section};
+use crate::identity::LocalAccounts;
 use crate::policy::cookie::{CookieError, SessionCookie};
 use crate::policy::cors::{CorsConfig, CorsConfigError, CorsPolicy};
 use crate::policy::csrf;
@@ -31,11 +35,10 @@ pub struct Config {
     pub cors: CorsPolicy,
     /// `[session]`.
     pub session: SessionConfig,
-    /// `[auth] users_file`, relative to the configuration file; `None` in development means a demo
-    /// account.
-    pub users_file: Option<PathBuf>,
-    /// `[logout] post_logout_url`.
-    pub post_logout_url: String,
+    /// The accounts of `[auth] users_file`; `None` in development means a demo account.
+    pub accounts: Option<Arc<LocalAccounts>>,
+    /// `[logout] post_logout_url`: where the browser goes after a logout.
+    pub post_logout_url: HeaderValue,
     /// `[log]`.
     pub log: LogConfig,
     /// `[dev] enabled`.
@@ -118,13 +121,11 @@ impl Config {
         let mut document = Document::parse(text, path)?;
         let dev = read_dev(&mut document);
         let server = read_server(&mut document, dev.enabled);
-        let cors = read_cors(&mut document);
+        let (cors, frontend) = read_cors(&mut document);
         let https = server.public_origin.as_ref().is_none_or(Origin::is_https);
         let session = read_session(&mut document, https);
-        let users_file = read_auth(&mut document, dev.enabled);
-        let post_logout_url = document
-            .section("logout", |s| s.value::<String>("post_logout_url"))
-            .unwrap_or_else(|| "/".to_owned());
+        let accounts = read_auth(&mut document, dev.enabled);
+        let post_logout_url = read_logout(&mut document, frontend.as_ref());
         let log = read_log(&mut document);
         document.finish()?;
         // Whatever is missing here has been reported by now, so `finish` did not come this far.
@@ -140,9 +141,8 @@ impl Config {
             shutdown_grace: server.shutdown_grace,
             max_body_bytes: server.max_body_bytes,
         };
-        let frontend = dev.frontend;
-        let dev = dev.enabled;
-        Ok(Self { server, cors, session, users_file, post_logout_url, log, dev, frontend })
+        let (frontend, dev) = (dev.frontend, dev.enabled);
+        Ok(Self { server, cors, session, accounts, post_logout_url, log, dev, frontend })
     }
 }
 
@@ -174,6 +174,16 @@ fn read_dev(document: &mut Document<'_>) -> Dev {
                 None
             }
         });
+        if frontend.is_some() && !enabled {
+            let mend = "set enabled = true on your own machine, or leave frontend out";
+            s.fault(
+                "frontend",
+                None,
+                "dev_not_enabled",
+                "nothing of development mode is on without enabled = true",
+                mend,
+            );
+        }
         Dev { enabled, frontend }
     })
 }
@@ -248,12 +258,14 @@ fn read_server(document: &mut Document<'_>, dev: bool) -> RawServer {
     })
 }
 
-fn read_cors(document: &mut Document<'_>) -> Option<CorsPolicy> {
+/// The policy, and the first origin it lists.
+fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Option<Origin>) {
     document.section("cors", |s| {
         let allow_origins = s.list("allow_origins").unwrap_or_default();
         // A list of origins in front of a session service means credentials; nobody writes it for
         // anything else. No list, or `*`, cannot mean them.
         let means_credentials = allow_origins.iter().any(|o| o != "*");
+        let first = allow_origins.iter().find_map(|o| o.parse().ok());
         let allow_credentials = s.value("allow_credentials").unwrap_or(means_credentials);
         let mut config = CorsConfig {
             allow_origins,
@@ -270,16 +282,47 @@ fn read_cors(document: &mut Document<'_>) -> Option<CorsPolicy> {
             // A frontend on another host can read the CSRF token nowhere else.
             config.expose_headers.push(csrf::HEADER_NAME.to_string());
         }
-        match CorsPolicy::compile(&config) {
-            Ok(policy) => Some(policy),
-            Err(errors) => {
-                for error in errors {
-                    report_cors(s, &error);
-                }
-                None
-            }
+        let compiled = CorsPolicy::compile(&config);
+        let mut errors = compiled.as_ref().err().cloned().unwrap_or_default();
+        // A key that could not be read counts as absent: what follows from that is no mistake.
+        errors.retain(|error| !s.is_bad(error.key()));
+        for error in errors {
+            report_cors(s, &error);
         }
+        (compiled.ok(), first)
     })
+}
+
+/// Where to go after a logout: by default to the frontend.
+fn read_logout(document: &mut Document<'_>, frontend: Option<&Origin>) -> HeaderValue {
+    document.section("logout", |s| {
+        let given = s.value::<String>("post_logout_url");
+        let url = match &given {
+            None => Some(frontend.map_or_else(|| "/".to_owned(), |origin| format!("{origin}/"))),
+            Some(text) => where_to(text),
+        };
+        let value = url.and_then(|url| HeaderValue::try_from(url).ok());
+        if value.is_none() {
+            s.fault(
+                "post_logout_url",
+                given,
+                "url_malformed",
+                "browsers cannot be sent there",
+                "write an http or https URL such as \"https://app.example.com/\", or a path such as \"/bye\"",
+            );
+        }
+        value.unwrap_or_else(|| HeaderValue::from_static("/"))
+    })
+}
+
+/// An http(s) URL or a local path, as browsers write it.
+fn where_to(text: &str) -> Option<String> {
+    let base = Url::parse("http://here.invalid").ok()?;
+    let url = base.join(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    if url.origin() != base.origin() {
+        return Url::parse(text).ok().map(String::from);
+    }
+    text.starts_with('/').then(|| url[url::Position::BeforePath..].to_owned())
 }
 
 fn report_cors(s: &mut Section<'_, '_>, error: &CorsConfigError) {
@@ -301,7 +344,8 @@ fn read_session(document: &mut Document<'_>, https: bool) -> Option<SessionConfi
             idle: s.duration("idle_timeout").unwrap_or(Duration::from_hours(1)),
             absolute: s.duration("absolute_timeout").unwrap_or(Duration::from_hours(12)),
         };
-        if lifetimes.idle > lifetimes.absolute {
+        let unread = s.is_bad("idle_timeout") || s.is_bad("absolute_timeout");
+        if lifetimes.idle > lifetimes.absolute && !unread {
             let value = Some(humantime::format_duration(lifetimes.idle).to_string());
             let absolute = humantime::format_duration(lifetimes.absolute);
             s.fault(
@@ -382,14 +426,26 @@ fn report_cookie(s: &mut Section<'_, '_>, error: &CookieError) {
     s.fault(key, Some(value.to_owned()), code, &error.to_string(), mend);
 }
 
-fn read_auth(document: &mut Document<'_>, dev: bool) -> Option<PathBuf> {
+fn read_auth(document: &mut Document<'_>, dev: bool) -> Option<Arc<LocalAccounts>> {
     let base = document.directory();
     document.section("auth", |s| {
         let file = s.value::<PathBuf>("users_file");
-        if file.is_none() && !dev && !s.has("users_file") {
-            s.fault("users_file", None, "users_file_missing", "nobody could log in", "name a TOML file with [[user]] entries; `withcreds hash-password` makes their hashes");
+        let Some(file) = file else {
+            if !dev && !s.is_bad("users_file") {
+                s.fault("users_file", None, "users_file_missing", "nobody could log in", "name a TOML file with [[user]] entries; `withcreds hash-password` makes their hashes");
+            }
+            return None;
+        };
+        match LocalAccounts::read(&base.join(&file)) {
+            Ok(accounts) => Some(Arc::new(accounts)),
+            Err(errors) => {
+                let value = file.display().to_string();
+                for error in errors {
+                    s.fault("users_file", Some(value.clone()), "users_file_bad", &error.to_string(), "mend the users file");
+                }
+                None
+            }
         }
-        file.map(|file| base.join(file))
     })
 }
 

@@ -12,11 +12,11 @@ allow_origins = ["https://app.example.com"]
 idle_timeout = "30m"
 
 [auth]
-users_file = "users.toml"
+users_file = "peers-users.toml"
 "#;
 
 fn parse(text: &str) -> Result<Config, Vec<ConfigError>> {
-    Config::parse(text, Path::new("conf/withcreds.toml"))
+    Config::parse(text, Path::new("tests/benches/withcreds.toml"))
 }
 
 #[test]
@@ -25,7 +25,8 @@ fn a_good_file() {
     assert_eq!(config.session.cookie.name(), "__Host-session");
     assert_eq!(config.session.lifetimes.idle, Duration::from_secs(1800));
     assert_eq!(config.session.lifetimes.absolute, Duration::from_secs(12 * 3600));
-    assert_eq!(config.users_file.as_deref(), Some(Path::new("conf/users.toml")));
+    assert_eq!(config.accounts.unwrap().len(), 1);
+    assert_eq!(config.post_logout_url, "https://app.example.com/");
     assert!(config.cors.allows_credentials());
     assert!(!config.dev);
 }
@@ -81,7 +82,7 @@ fn refusals() {
             ("public_origin = \"https://api.example.com\"", ""),
             "public_origin_missing",
         ),
-        ("nobody can log in", ("users_file = \"users.toml\"", ""), "users_file_missing"),
+        ("nobody can log in", ("users_file = \"peers-users.toml\"", ""), "users_file_missing"),
         (
             "no credentials for nobody",
             (
@@ -105,23 +106,63 @@ fn refusals() {
             "dev_not_loopback",
         ),
         ("not TOML", ("[cors]", "[cors"), "toml_malformed"),
+        ("a value for a section", ("[server]", "log = \"info\"\n[server]"), "not_a_section"),
         (
-            "a value for a section",
-            (
-                "[session]\nidle_timeout = \"30m\"",
-                "[log]\nlevel = \"info\"\n[dev]\nenabled = false\n[logout]",
-            ),
-            "",
+            "what is still to come",
+            ("[session]", "[redis]\nurl = \"redis://x\"\n[session]"),
+            "not_yet",
         ),
+        ("a key to come", ("[session]", "[session]\nkeys = [\"x\"]"), "not_yet"),
+        ("no users file", ("peers-users.toml", "nowhere.toml"), "users_file_bad"),
+        ("no users in it", ("peers-users.toml", "peers.toml"), "users_file_bad"),
+        (
+            "development halfway",
+            ("[session]", "[dev]\nfrontend = \"http://localhost:3000\"\n[session]"),
+            "dev_not_enabled",
+        ),
+        (
+            "no place to go",
+            ("[auth]", "[logout]\npost_logout_url = \"javascript:alert(1)\"\n[auth]"),
+            "url_malformed",
+        ),
+        ("nowhere to go", ("[auth]", "[logout]\npost_logout_url = \"\"\n[auth]"), "url_malformed"),
     ] {
         let text = GOOD.replace(change.0, change.1);
         assert_ne!(text, GOOD, "{case}: the change did nothing");
         let codes: Vec<_> = parse(&text).err().unwrap_or_default().iter().map(|e| e.code).collect();
-        if code.is_empty() {
-            assert_eq!(codes, [""; 0], "{case}");
-        } else {
-            assert!(codes.contains(&code), "{case}: {codes:?}");
-        }
+        assert!(codes.contains(&code), "{case}: {codes:?}");
+    }
+}
+
+#[test]
+fn a_bad_value_has_no_false_consequences() {
+    for (change, code) in [
+        (
+            (
+                "[\"https://app.example.com\"]",
+                "\"https://app.example.com\"\nallow_credentials = true",
+            ),
+            "wrong_type",
+        ),
+        (("\"30m\"", "\"13h\"\nabsolute_timeout = \"soon\""), "malformed"),
+    ] {
+        let errors = parse(&GOOD.replace(change.0, change.1)).unwrap_err();
+        assert_eq!(errors.iter().map(|e| e.code).collect::<Vec<_>>(), [code]);
+    }
+}
+
+#[test]
+fn where_a_logout_leads() {
+    for (text, want) in [
+        ("https://app.example.com", Some("https://app.example.com/")),
+        ("https://bücher.example/x", Some("https://xn--bcher-kva.example/x")),
+        ("/bye?x=1#y", Some("/bye?x=1#y")),
+        ("//evil.example/", None),
+        ("/\\evil.example", None),
+        ("bye", None),
+        ("ftp://app.example.com", None),
+    ] {
+        assert_eq!(where_to(text).as_deref(), want, "{text}");
     }
 }
 

@@ -18,10 +18,7 @@ pub(super) async fn guarded<T>(
     // store) is sound after any panic.
     let result = match AssertUnwindSafe(step).catch_unwind().await {
         Ok(result) => result,
-        Err(panic) => {
-            tracing::error!(panic = panic_text(&*panic), "a request handler panicked");
-            Err(ApiError::Internal)
-        }
+        Err(panic) => Err(ApiError::Internal { cause: format!("panic: {}", panic_text(&*panic)) }),
     };
     result.map_err(warp::reject::custom)
 }
@@ -40,11 +37,16 @@ pub(super) fn error_response(app: &App, rejection: &Rejection) -> Response {
         Some(error) => error.clone(),
         None if rejection.is_not_found() => ApiError::NotFound,
         None => {
-            tracing::error!(?rejection, "a rejection that no rule names");
-            ApiError::Internal
+            ApiError::Internal { cause: format!("a rejection that no rule names: {rejection:?}") }
         }
     };
     let cid = app.ids.request_id();
-    tracing::debug!(%cid, code = error.code(), status = error.status().as_u16(), "refused");
+    match &error {
+        // The id that the user reports leads here.
+        ApiError::Internal { cause } => tracing::error!(%cid, cause, "a request failed"),
+        _ => {
+            tracing::debug!(%cid, code = error.code(), status = error.status().as_u16(), "refused")
+        }
+    }
     error.into_response(cid)
 }

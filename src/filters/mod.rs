@@ -1,15 +1,11 @@
 //! The filter chain: thin layers that read facts, ask [`crate::policy`], and write headers.
 
-mod body;
-mod call;
 mod cors;
 mod guard;
+mod routes;
 mod visitor;
 
-pub(crate) use body::Body;
-pub(crate) use call::Call;
 pub use cors::cors;
-pub(crate) use visitor::Visitor;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,6 +16,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection};
 
 use crate::app::App;
+use crate::call::{Call, Visitor};
 use crate::error::ApiError;
 use crate::handlers;
 use crate::policy::cors::CorsPolicy;
@@ -42,7 +39,7 @@ pub fn service(
     app: Arc<App>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let policy = Arc::clone(&app.cors);
-    let routes = call::call(app.example);
+    let routes = routes::call(app.example);
     chain(policy, app, routes, handlers::answer)
 }
 

@@ -10,14 +10,14 @@ const APP: &str = "http://localhost:3000";
 
 fn app() -> Arc<App> {
     let config = Config::parse(crate::DEVELOPMENT, Path::new("development.toml")).unwrap();
-    let accounts = LocalAccounts::single("ada", "pw", User::named("ada")).unwrap();
+    let accounts = Arc::new(LocalAccounts::single("ada", "pw", User::named("ada")).unwrap());
     Arc::new(App::new(&config, accounts))
 }
 
 #[tokio::test]
 async fn even_a_panic_keeps_its_cors_headers() {
     let app = app();
-    let service = chain(Arc::clone(&app.cors), app, call::call(true), |_, _, _| async {
+    let service = chain(Arc::clone(&app.cors), app, routes::call(true), |_, _, _| async {
         panic!("on purpose")
     });
     for origin in [APP, "https://evil.example"] {
@@ -38,7 +38,7 @@ async fn even_a_panic_keeps_its_cors_headers() {
 #[tokio::test]
 async fn a_preflight_meets_nothing_but_cors() {
     let app = app();
-    let service = chain(Arc::clone(&app.cors), app, call::call(true), |_, _, _| async {
+    let service = chain(Arc::clone(&app.cors), app, routes::call(true), |_, _, _| async {
         panic!("a preflight came through")
     });
     for (path, method, status) in [

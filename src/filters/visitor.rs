@@ -8,45 +8,12 @@ use warp::Filter;
 use warp::path::FullPath;
 
 use crate::app::App;
+use crate::call::Visitor;
 use crate::error::ApiError;
 use crate::policy::csrf::{self, CsrfFailure};
-use crate::policy::session::SessionSecret;
-use crate::store::{Found, Stored, Touch};
+use crate::store::Touch;
 
 const LOGIN_PATH: &str = "/api/auth/login";
-
-/// The sender of a request, as far as the request itself tells.
-#[derive(Debug)]
-pub(crate) struct Visitor {
-    pub(crate) method: Method,
-    pub(crate) headers: HeaderMap,
-    /// The session secret, if a well-formed one came along; whether it opens anything only the
-    /// store knows.
-    pub(crate) secret: Option<SessionSecret>,
-    /// Whether the request is a login.
-    logs_in: bool,
-}
-
-impl Visitor {
-    /// The visitor's live session.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiError::NoSession`] or [`ApiError::Expired`].
-    pub(crate) fn session(
-        &self,
-        app: &App,
-        touch: Touch,
-    ) -> Result<(&SessionSecret, Stored), ApiError> {
-        // Without a cookie there is no look-up: a flood of anonymous requests takes no lock.
-        let secret = self.secret.as_ref().ok_or(ApiError::NoSession)?;
-        match app.store.get(&secret.store_key(), touch) {
-            Found::Live(stored) => Ok((secret, stored)),
-            Found::Expired => Err(ApiError::Expired),
-            Found::Nothing => Err(ApiError::NoSession),
-        }
-    }
-}
 
 /// Method, path and headers of any request.
 pub(super) struct Exchange {
@@ -72,7 +39,7 @@ pub(super) fn exchange()
 pub(super) async fn recognise(app: Arc<App>, exchange: Exchange) -> Result<Visitor, ApiError> {
     let Exchange { method, path, headers } = exchange;
     let secret = app.cookie.read(&headers);
-    let logs_in = path.as_str() == LOGIN_PATH;
+    let logs_in = path.as_str().trim_end_matches('/') == LOGIN_PATH;
     Ok(Visitor { method, headers, secret, logs_in })
 }
 
@@ -81,8 +48,9 @@ pub(super) async fn recognise(app: Arc<App>, exchange: Exchange) -> Result<Visit
 /// in again.
 ///
 /// Login is the exception: who sends the right password needs no other proof, and a page that has
-/// lost its token must be able to start anew. There a foreign origin is still refused, and the
-/// body has to be JSON, which no foreign page can send without a preflight.
+/// lost its token must be able to start anew. A foreign page is stopped there by the content type:
+/// the body has to be JSON, which it cannot send without a preflight; and where there is a session
+/// to replace, its origin is checked as well.
 #[expect(clippy::unused_async, reason = "as above")]
 pub(super) async fn check_csrf(app: Arc<App>, visitor: Visitor) -> Result<Visitor, ApiError> {
     if csrf::is_safe(&visitor.method) {

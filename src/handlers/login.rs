@@ -4,8 +4,8 @@ use serde::Deserialize;
 use warp::reply::Response;
 
 use crate::app::App;
+use crate::call::{Body, Visitor};
 use crate::error::ApiError;
-use crate::filters::{Body, Visitor};
 use crate::handlers::{session, set_cookie};
 use crate::policy::csrf;
 use crate::policy::session::SessionSecret;
@@ -24,17 +24,16 @@ struct Credentials {
 pub(super) async fn log_in(app: &App, visitor: &Visitor, body: Body) -> Result<Response, ApiError> {
     let Credentials { username, password } =
         body.json(&visitor.headers, app.max_body_bytes).await?;
-    let Some(user) = app.accounts.log_in(username, password).await else {
+    let Some(user) = app.accounts.log_in(username, password).await.map_err(|_| ApiError::Busy)?
+    else {
         tracing::info!(event = "login_failed", "wrong user name or password");
         return Err(ApiError::InvalidCredentials);
     };
-    if let Some(old) = &visitor.secret {
-        app.store.remove(&old.store_key());
-    }
+    let old = visitor.secret.as_ref().map(SessionSecret::store_key);
     let secret = SessionSecret::from_random(app.ids.session_secret());
     let activity = app
         .store
-        .create(secret.store_key(), user.clone(), app.clock.now())
+        .create(secret.store_key(), user.clone(), old.as_ref(), app.clock.now())
         .map_err(|_| ApiError::StoreFull)?;
     tracing::info!(event = "login", user = %user.id, "logged in");
 

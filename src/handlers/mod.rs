@@ -11,8 +11,8 @@ use http::header::SET_COOKIE;
 use warp::reply::Response;
 
 use crate::app::App;
+use crate::call::{Call, Visitor};
 use crate::error::ApiError;
-use crate::filters::{Call, Visitor};
 
 /// Answers a call.
 pub(crate) async fn answer(
@@ -31,7 +31,8 @@ pub(crate) async fn answer(
 
 /// Adds a `Set-Cookie` line.
 fn set_cookie(response: &mut Response, cookie: String) -> Result<(), ApiError> {
-    let mut value = HeaderValue::try_from(cookie).map_err(|_| ApiError::Internal)?;
+    let mut value = HeaderValue::try_from(cookie)
+        .map_err(|_| ApiError::Internal { cause: "a cookie that is no header value".to_owned() })?;
     // Keeps the value out of `Debug` output on its way through the server.
     value.set_sensitive(true);
     response.headers_mut().append(SET_COOKIE, value);

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use warp::reply::Response;
 
 use crate::app::App;
+use crate::call::Visitor;
 use crate::error::ApiError;
-use crate::filters::Visitor;
 use crate::policy::csrf;
 use crate::reply;
 use crate::store::{Stored, Touch};

@@ -15,7 +15,14 @@ use crate::identity::User;
 use crate::secret::Secret;
 
 /// Longer passwords are refused unhashed: nobody types them, and hashing costs.
-const MAX_PASSWORD_BYTES: usize = 1024;
+pub(crate) const MAX_PASSWORD_BYTES: usize = 1024;
+/// Logins that wait for a core.
+const MAX_WAITING: usize = 256;
+
+/// More logins at once than can be checked in a reasonable time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many logins at once")]
+pub struct Busy;
 
 /// Why the accounts cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +99,9 @@ pub struct LocalAccounts {
     /// What a password is compared with when there is no such user, so that both cost the same.
     decoy: Secret<PasswordHash>,
     /// Hashing takes a core and 19 MiB for a while: only so many at once.
-    permits: Semaphore,
+    cores: Arc<Semaphore>,
+    /// Who waits for a core; beyond this, logins are turned away.
+    queue: Arc<Semaphore>,
 }
 
 impl LocalAccounts {
@@ -100,27 +109,30 @@ impl LocalAccounts {
     ///
     /// # Errors
     ///
-    /// [`AccountsError`], which names the file and the place.
-    pub fn read(path: &Path) -> Result<Self, AccountsError> {
+    /// Every mistake, with file and place.
+    pub fn read(path: &Path) -> Result<Self, Vec<AccountsError>> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| AccountsError::Read { path: path.to_owned(), source })?;
+            .map_err(|source| vec![AccountsError::Read { path: path.to_owned(), source }])?;
         Self::parse(&text, path)
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, AccountsError> {
-        let file: UsersFile = toml::from_str(text).map_err(|e| AccountsError::Malformed {
-            path: path.to_owned(),
-            line: e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
-            reason: e.message().to_owned(),
+    fn parse(text: &str, path: &Path) -> Result<Self, Vec<AccountsError>> {
+        let file: UsersFile = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            let (path, reason) = (path.to_owned(), e.message().to_owned());
+            vec![AccountsError::Malformed { path, line, reason }]
         })?;
-        let mut accounts = HashMap::new();
+        let (mut accounts, mut errors) = (HashMap::new(), Vec::new());
         for entry in file.user {
             let username = entry.username;
             if username.is_empty() {
-                return Err(AccountsError::EmptyName);
+                errors.push(AccountsError::EmptyName);
+                continue;
             }
-            let hash = parse_hash(entry.password.expose())
-                .ok_or_else(|| AccountsError::NotAHash { username: username.clone() })?;
+            let Some(hash) = parse_hash(entry.password.expose()) else {
+                errors.push(AccountsError::NotAHash { username });
+                continue;
+            };
             let metadata = serde_json::to_string(&entry.metadata).ok();
             let mut user = User::named(entry.user_id.as_deref().unwrap_or(&username));
             if let Some(raw) = metadata.and_then(|text| RawValue::from_string(text).ok()) {
@@ -131,10 +143,10 @@ impl LocalAccounts {
             }
             let account = Account { user: Arc::new(user), hash };
             if accounts.insert(username.clone(), account).is_some() {
-                return Err(AccountsError::Duplicate { username });
+                errors.push(AccountsError::Duplicate { username });
             }
         }
-        Self::new(accounts)
+        if errors.is_empty() { Self::new(accounts).map_err(|e| vec![e]) } else { Err(errors) }
     }
 
     /// Accounts that hold one user with this password; for demonstrations and tests. The hash is
@@ -162,12 +174,15 @@ impl LocalAccounts {
     }
 
     fn new(accounts: HashMap<String, Account>) -> Result<Self, AccountsError> {
-        let decoy = match accounts.values().next() {
-            Some(account) => account.hash.clone(),
+        let decoy = match accounts.values().map(|a| &a.hash).max_by_key(|hash| cost(hash.expose()))
+        {
+            Some(hash) => hash.clone(),
             None => Secret::new(hash(b"nobody")?),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { accounts, decoy, permits: Semaphore::new(cores) })
+        let (cores, queue) =
+            (Arc::new(Semaphore::new(cores)), Arc::new(Semaphore::new(MAX_WAITING)));
+        Ok(Self { accounts, decoy, cores, queue })
     }
 
     /// How many accounts there are.
@@ -182,22 +197,29 @@ impl LocalAccounts {
         self.accounts.is_empty()
     }
 
-    /// The user, if the password is theirs. Unknown users and wrong passwords take the same time.
+    /// The user, if the password is theirs; `Ok(None)` otherwise. Unknown users and wrong passwords take the same time.
     /// The hash runs off the async threads, and only as many at once as there are cores.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] when too many wait already.
     pub async fn log_in(
         self: &Arc<Self>,
         username: String,
         password: Secret<String>,
-    ) -> Option<Arc<User>> {
+    ) -> Result<Option<Arc<User>>, Busy> {
         if password.expose().len() > MAX_PASSWORD_BYTES {
-            return None;
+            return Ok(None);
         }
-        let _permit = self.permits.acquire().await.ok()?;
+        let place = Arc::clone(&self.queue).try_acquire_owned().map_err(|_| Busy)?;
+        let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Busy)?;
         let accounts = Arc::clone(self);
-        // A panic inside is passed on by the `?`: no login.
-        tokio::task::spawn_blocking(move || accounts.verify(&username, password.expose()))
-            .await
-            .ok()?
+        // Both permits go along: a client that hangs up ends its request, not the hashing.
+        let verified = tokio::task::spawn_blocking(move || {
+            let _held = (place, core);
+            accounts.verify(&username, password.expose())
+        });
+        verified.await.map_err(|_| Busy)
     }
 
     fn verify(&self, username: &str, password: &str) -> Option<Arc<User>> {
@@ -222,6 +244,12 @@ fn hash(password: &[u8]) -> Result<PasswordHash, AccountsError> {
     Argon2::default().hash_password(password).map_err(AccountsError::Hash)
 }
 
+/// Memory times passes: what a hash costs, near enough.
+fn cost(hash: &PasswordHash) -> u64 {
+    let decimal = |name: &str| u64::from(hash.params.get_decimal(name).unwrap_or(1));
+    decimal("m").saturating_mul(decimal("t"))
+}
+
 fn parse_hash(text: &str) -> Option<Secret<PasswordHash>> {
     let hash = PasswordHash::new(text).ok()?;
     let complete =
@@ -233,7 +261,7 @@ fn parse_hash(text: &str) -> Option<Secret<PasswordHash>> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<LocalAccounts, AccountsError> {
+    fn parse(text: &str) -> Result<LocalAccounts, Vec<AccountsError>> {
         LocalAccounts::parse(text, Path::new("users.toml"))
     }
 
@@ -253,11 +281,11 @@ mod tests {
             ("unknown user", "bob", "correct horse", None),
             ("name in another case", "Ada", "correct horse", None),
         ] {
-            let user = accounts.log_in(name.into(), Secret::new(password.into())).await;
+            let user = accounts.log_in(name.into(), Secret::new(password.into())).await.unwrap();
             assert_eq!(user.as_ref().map(|u| &*u.id), want, "{case}");
         }
-        let user =
-            accounts.log_in("ada".into(), Secret::new("correct horse".into())).await.unwrap();
+        let right = Secret::new("correct horse".to_owned());
+        let user = accounts.log_in("ada".into(), right).await.unwrap().unwrap();
         assert_eq!(user.metadata.get(), r#"{"n":1,"role":"admin"}"#);
         assert_eq!(&*user.tenant, "default");
     }
@@ -281,7 +309,8 @@ mod tests {
                 "empty username",
             ),
         ] {
-            let error = parse(text).err().map(|e| e.to_string()).unwrap_or_default();
+            let errors = parse(text).err().unwrap_or_default();
+            let error: String = errors.iter().map(ToString::to_string).collect();
             assert!(error.contains(says), "{case}: {error}");
             assert!(!error.contains("hunter2"), "{case}: {error}");
         }

@@ -2,7 +2,8 @@
 
 mod local;
 
-pub use local::{AccountsError, LocalAccounts, hash_password};
+pub(crate) use local::MAX_PASSWORD_BYTES;
+pub use local::{AccountsError, Busy, LocalAccounts, hash_password};
 
 use std::fmt;
 use std::sync::Arc;

@@ -137,9 +137,10 @@ impl SessionCookie {
         headers
             .get_all(COOKIE)
             .iter()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(Cookie::split_parse)
-            .filter_map(Result::ok)
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+            // Scripts write what they like: one cookie that is no text must not hide the others.
+            .filter_map(|pair| std::str::from_utf8(pair).ok())
+            .filter_map(|pair| Cookie::parse(pair).ok())
             .filter(|cookie| cookie.name() == self.name)
             .find_map(|cookie| SessionSecret::parse(cookie.value()))
     }
@@ -226,8 +227,14 @@ mod tests {
             }
             assert_eq!(cookie.read(&headers).is_some(), found, "{case}");
         }
-        let mut headers = HeaderMap::new();
-        headers.append(COOKIE, HeaderValue::from_bytes(b"sid=\xff\xfe").unwrap());
-        assert!(cookie.read(&headers).is_none());
+        for (line, found) in [
+            (b"sid=\xff\xfe".to_vec(), false),
+            ([b"name=Zo\xeb; ", good.as_bytes()].concat(), true),
+            (["name=Zoë; ".as_bytes(), good.as_bytes(), b"; \xff"].concat(), true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(COOKIE, HeaderValue::from_bytes(&line).unwrap());
+            assert_eq!(cookie.read(&headers).is_some(), found, "{}", line.escape_ascii());
+        }
     }
 }

@@ -618,13 +618,12 @@ fn compile_origins(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Or
         } else if list.iter().any(|o| o != "*") {
             errors.push(CorsConfigError::WildcardBesideOrigins);
         }
-        return Origins::Any;
     }
     if list.is_empty() && config.allow_credentials {
         errors.push(CorsConfigError::NoOrigin);
     }
     let mut set = HashSet::new();
-    for value in list {
+    for value in list.iter().filter(|o| *o != "*") {
         match value.parse::<Origin>() {
             Err(source) => errors.push(CorsConfigError::Origin { value: value.clone(), source }),
             Ok(origin) => {
@@ -637,7 +636,7 @@ fn compile_origins(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Or
             }
         }
     }
-    Origins::These(set)
+    if list.iter().any(|o| o == "*") { Origins::Any } else { Origins::These(set) }
 }
 
 fn compile_methods(list: &[String], errors: &mut Vec<CorsConfigError>) -> Names<Vec<Box<str>>> {

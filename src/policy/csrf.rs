@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::ORIGIN;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sha2::Sha256;
 
 use crate::policy::cors::CorsPolicy;
@@ -52,6 +52,13 @@ pub fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }
 
+/// Whether pages of this origin may act for a session. A wildcard policy lists everybody for
+/// reading, nobody for acting.
+#[must_use]
+pub fn may_act(policy: &CorsPolicy, origin: &HeaderValue) -> bool {
+    policy.allows_credentials() && policy.lists(origin)
+}
+
 /// Step one: where does it come from? [`Sec-Fetch-Site`](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)
 /// cannot be set by scripts, so `same-origin` passes; everything else needs a listed `Origin`.
 ///
@@ -70,8 +77,7 @@ pub fn check_source(
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (Some(origin), None) => {
-            // A wildcard policy lists everybody for reading, nobody for acting.
-            let listed = policy.allows_credentials() && policy.lists(origin);
+            let listed = may_act(policy, origin);
             let own = origin == own_origin.as_str() && !headers.contains_key(SEC_FETCH_SITE);
             if listed || own { Ok(()) } else { Err(CsrfFailure::ForeignOrigin) }
         }
@@ -121,7 +127,6 @@ fn mac(secret: &SessionSecret, nonce: &[u8]) -> Hmac<Sha256> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;

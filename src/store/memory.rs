@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::identity::User;
 use crate::policy::session::{Activity, Lifetimes, StoreKey, UnixMillis};
@@ -11,6 +12,9 @@ use crate::store::{Found, Stored, Touch};
 
 /// Enough that two requests rarely want the same one, few enough to walk for a sweep.
 const SHARDS: usize = 64;
+/// For how long an expired session is remembered as such, so that its user hears "expired" after
+/// lunch, not "no session". It makes room at once when the store is full.
+const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// How much the store may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +105,7 @@ impl MemoryStore {
         let Some(record) = shard.get_mut(key) else { return Found::Nothing };
         let (Touch::Extend(now) | Touch::Leave(now)) = touch;
         if self.lifetimes.is_expired(record.activity, now) {
-            // Left for the sweep, so that the user hears "expired" for a while, not "no session".
+            // Left for the sweep.
             return Found::Expired;
         }
         if let Touch::Extend(now) = touch {
@@ -110,8 +114,10 @@ impl MemoryStore {
         Found::Live(Stored { user: Arc::clone(&record.user), activity: record.activity })
     }
 
-    /// Stores a new session. When full: expired ones go first; then the user's own oldest beyond
-    /// their share; then the login is refused.
+    /// Stores a new session in the place of `replaces`, if that exists. What makes room, in this
+    /// order: sessions of this user that have expired, the user's oldest beyond their share, and
+    /// when the store is full everything that has expired. Otherwise the login is refused, and
+    /// nothing has changed.
     ///
     /// # Errors
     ///
@@ -120,18 +126,63 @@ impl MemoryStore {
         &self,
         key: StoreKey,
         user: Arc<User>,
+        replaces: Option<&StoreKey>,
         now: UnixMillis,
     ) -> Result<Activity, StoreFull> {
-        self.make_room(&user, now)?;
         let activity = Activity { created: now, last_seen: now };
-        // Index and record appear together: both locks, always in this order.
-        let mut users = self.lock_users();
-        users.entry(Arc::clone(&user.id)).or_default().push(key);
-        if self.shard(&key).insert(key, Record { user, activity }).is_some() {
-            // 256 random bits met twice: not in this universe, but the count stays right.
-            self.count.fetch_sub(1, Ordering::Relaxed);
+        let mut record = Record { user, activity };
+        for attempt in 0.. {
+            // Index and records change together: nobody counts this user's sessions meanwhile.
+            let mut users = self.lock_users();
+            match self.place(&mut users, key, record, replaces, now) {
+                Ok(()) => break,
+                Err(_) if attempt > 0 => return Err(StoreFull),
+                Err(refused) => record = refused,
+            }
+            drop(users);
+            if self.sweep_before(now) == 0 {
+                return Err(StoreFull);
+            }
         }
         Ok(activity)
+    }
+
+    /// One attempt; gives the record back if there is no room.
+    fn place(
+        &self,
+        users: &mut HashMap<Arc<str>, Vec<StoreKey>>,
+        key: StoreKey,
+        record: Record,
+        replaces: Option<&StoreKey>,
+        now: UnixMillis,
+    ) -> Result<(), Record> {
+        let mut own = users.get(&record.user.id).cloned().unwrap_or_default();
+        let mut gone: Vec<StoreKey> =
+            own.extract_if(.., |k| Some(&*k) == replaces || self.is_expired(k, now)).collect();
+        let keep = self.limits.max_sessions_per_user.saturating_sub(1);
+        gone.extend(own.drain(..own.len().saturating_sub(keep)));
+        // The session that is replaced may be another user's: a shared computer.
+        gone.extend(replaces.filter(|k| !gone.contains(k)));
+        let mut freed = 0;
+        for key in &gone {
+            let Some(old) = self.shard(key).remove(key) else { continue };
+            freed += 1;
+            if old.user.id != record.user.id {
+                remove_from(users, &old.user.id, key);
+            }
+        }
+        if freed == 0 && !self.reserve() {
+            return Err(record);
+        }
+        self.count.fetch_sub(usize::saturating_sub(freed, 1), Ordering::Relaxed);
+        own.push(key);
+        users.insert(Arc::clone(&record.user.id), own);
+        self.shard(&key).insert(key, record);
+        Ok(())
+    }
+
+    fn is_expired(&self, key: &StoreKey, now: UnixMillis) -> bool {
+        self.shard(key).get(key).is_none_or(|r| self.lifetimes.is_expired(r.activity, now))
     }
 
     /// Removes a session; whether there was one.
@@ -142,13 +193,17 @@ impl MemoryStore {
         true
     }
 
-    /// Drops what has expired, one shard at a time, so that no request waits for more than one
-    /// shard's share. Returns how many went.
+    /// Drops what expired more than [`REMEMBERED`] ago, one shard at a time, so that no request
+    /// waits for more than one shard's share. Returns how many went.
     pub fn sweep(&self, now: UnixMillis) -> usize {
+        self.sweep_before(now.before(REMEMBERED))
+    }
+
+    fn sweep_before(&self, moment: UnixMillis) -> usize {
         let mut swept = 0;
         for shard in &self.shards {
             let gone: Vec<_> = lock(shard)
-                .extract_if(|_, record| self.lifetimes.is_expired(record.activity, now))
+                .extract_if(|_, record| self.lifetimes.is_expired(record.activity, moment))
                 .collect();
             self.count.fetch_sub(gone.len(), Ordering::Relaxed);
             swept += gone.len();
@@ -159,53 +214,33 @@ impl MemoryStore {
         swept
     }
 
-    /// Reserves one place in the count, or says that there is none.
-    fn make_room(&self, user: &User, now: UnixMillis) -> Result<(), StoreFull> {
-        self.evict_beyond_share(user);
-        if self.reserve() {
-            return Ok(());
-        }
-        if self.sweep(now) > 0 && self.reserve() { Ok(()) } else { Err(StoreFull) }
-    }
-
-    fn evict_beyond_share(&self, user: &User) {
-        let oldest: Vec<StoreKey> = {
-            let mut users = self.lock_users();
-            let Some(keys) = users.get_mut(&user.id) else { return };
-            let keep = self.limits.max_sessions_per_user.saturating_sub(1);
-            let surplus = keys.len().saturating_sub(keep);
-            keys.drain(..surplus).collect()
-        };
-        for key in oldest {
-            if self.shard(&key).remove(&key).is_some() {
-                self.count.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-    }
-
     fn reserve(&self) -> bool {
         let below_limit = |n| (n < self.limits.max_sessions).then_some(n + 1);
         self.count.try_update(Ordering::Relaxed, Ordering::Relaxed, below_limit).is_ok()
     }
 
     fn forget(&self, user: &str, key: &StoreKey) {
-        let mut users = self.lock_users();
-        if let Some(keys) = users.get_mut(user) {
-            keys.retain(|k| k != key);
-            if keys.is_empty() {
-                users.remove(user);
-            }
-        }
+        remove_from(&mut self.lock_users(), user, key);
     }
 
     fn shard(&self, key: &StoreKey) -> MutexGuard<'_, Shard> {
-        // The map inside uses the low bits of the same value: shards take the high ones.
-        let index = usize::try_from(key.spread() >> 58).unwrap_or(0);
+        // The map inside takes buckets from the low bits of the same value and tags from the top
+        // seven: shards take others.
+        let index = usize::try_from(key.spread() >> 40).unwrap_or(0);
         lock(&self.shards[index % SHARDS])
     }
 
     fn lock_users(&self) -> MutexGuard<'_, HashMap<Arc<str>, Vec<StoreKey>>> {
         lock(&self.by_user)
+    }
+}
+
+fn remove_from(users: &mut HashMap<Arc<str>, Vec<StoreKey>>, user: &str, key: &StoreKey) {
+    if let Some(keys) = users.get_mut(user) {
+        keys.retain(|k| k != key);
+        if keys.is_empty() {
+            users.remove(user);
+        }
     }
 }
 
@@ -217,8 +252,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::policy::session::SessionSecret;
 
@@ -245,7 +278,7 @@ mod tests {
     #[test]
     fn use_extends_up_to_the_absolute_end() {
         let store = store(10, 10);
-        store.create(key(1), user("ada"), START).unwrap();
+        store.create(key(1), user("ada"), None, START).unwrap();
         let mut now = START;
         for _ in 0..3 {
             now = now.after(IDLE);
@@ -259,7 +292,7 @@ mod tests {
     #[test]
     fn looking_does_not_extend() {
         let store = store(10, 10);
-        store.create(key(1), user("ada"), START).unwrap();
+        store.create(key(1), user("ada"), None, START).unwrap();
         let now = START.after(IDLE);
         assert!(is_live(&store.get(&key(1), Touch::Leave(now))));
         let later = UnixMillis(now.0 + 1);
@@ -269,7 +302,7 @@ mod tests {
     #[test]
     fn a_removed_session_stays_removed() {
         let store = store(10, 10);
-        store.create(key(1), user("ada"), START).unwrap();
+        store.create(key(1), user("ada"), None, START).unwrap();
         assert!(store.remove(&key(1)));
         assert!(!store.remove(&key(1)));
         assert!(matches!(store.get(&key(1), Touch::Extend(START)), Found::Nothing));
@@ -280,11 +313,11 @@ mod tests {
     #[test]
     fn full_means_expired_first_then_refused() {
         let store = store(2, 10);
-        store.create(key(1), user("ada"), START).unwrap();
-        store.create(key(2), user("bob"), START).unwrap();
-        assert_eq!(store.create(key(3), user("eve"), START), Err(StoreFull));
+        store.create(key(1), user("ada"), None, START).unwrap();
+        store.create(key(2), user("bob"), None, START).unwrap();
+        assert_eq!(store.create(key(3), user("eve"), None, START), Err(StoreFull));
         let later = UnixMillis(START.after(IDLE).0 + 1);
-        assert!(store.create(key(3), user("eve"), later).is_ok());
+        assert!(store.create(key(3), user("eve"), None, later).is_ok());
         assert_eq!(store.len(), 1);
         assert_eq!(store.lock_users().len(), 1);
     }
@@ -293,9 +326,9 @@ mod tests {
     fn a_user_has_a_share_and_the_oldest_goes() {
         let store = store(10, 2);
         for n in 1..=3 {
-            store.create(key(n), user("ada"), START).unwrap();
+            store.create(key(n), user("ada"), None, START).unwrap();
         }
-        store.create(key(9), user("bob"), START).unwrap();
+        store.create(key(9), user("bob"), None, START).unwrap();
         let live: Vec<_> = [1, 2, 3, 9]
             .into_iter()
             .filter(|n| is_live(&store.get(&key(*n), Touch::Leave(START))))
@@ -305,23 +338,66 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_holds_under_parallel_logins() {
-        let store = store(100, 1000);
+    fn the_expired_make_room_before_the_living() {
+        let store = store(10, 2);
+        store.create(key(1), user("ada"), None, START).unwrap();
+        let middle = UnixMillis(START.0 + 30_000);
+        store.create(key(2), user("ada"), None, middle).unwrap();
+        // The first is the oldest, yet in use; the second has just expired.
+        assert!(is_live(&store.get(&key(1), Touch::Extend(START.after(IDLE)))));
+        let later = UnixMillis(middle.after(IDLE).0 + 1);
+        store.create(key(3), user("ada"), None, later).unwrap();
+        assert!(is_live(&store.get(&key(1), Touch::Leave(later))));
+        assert!(matches!(store.get(&key(2), Touch::Leave(later)), Found::Nothing));
+    }
+
+    #[test]
+    fn a_login_replaces_the_old_session_whoever_it_belonged_to() {
+        let store = store(2, 10);
+        store.create(key(1), user("ada"), None, START).unwrap();
+        store.create(key(2), user("bob"), None, START).unwrap();
+        store.create(key(3), user("bob"), Some(&key(1)), START).unwrap();
+        assert!(matches!(store.get(&key(1), Touch::Leave(START)), Found::Nothing));
+        assert_eq!((store.len(), store.lock_users().len()), (2, 1));
+        // Refused, so nothing has changed.
+        assert_eq!(store.create(key(4), user("eve"), Some(&key(9)), START), Err(StoreFull));
+        assert_eq!((store.len(), store.lock_users().len()), (2, 1));
+    }
+
+    #[test]
+    fn the_expired_are_remembered_for_a_while() {
+        let store = store(10, 10);
+        store.create(key(1), user("ada"), None, START).unwrap();
+        let end = START.after(IDLE);
+        assert_eq!(store.sweep(end.after(REMEMBERED)), 0);
+        assert!(matches!(store.get(&key(1), Touch::Extend(end.after(REMEMBERED))), Found::Expired));
+        assert_eq!(store.sweep(UnixMillis(end.after(REMEMBERED).0 + 1)), 1);
+        assert!(store.is_empty());
+    }
+
+    fn log_in_from_four_threads(store: &MemoryStore) {
         std::thread::scope(|scope| {
             for t in 0..4u8 {
-                let store = &store;
                 scope.spawn(move || {
                     for n in 0..50u8 {
                         let mut bytes = [t; 32];
                         bytes[1] = n;
                         let key = SessionSecret::from_random(bytes).store_key();
-                        let _ = store.create(key, user("ada"), START);
+                        let _ = store.create(key, user("ada"), None, START);
                     }
                 });
             }
         });
-        assert_eq!(store.len(), 100);
-        let held: usize = store.shards.iter().map(|s| lock(s).len()).sum();
-        assert_eq!(held, 100);
+    }
+
+    #[test]
+    fn the_bounds_hold_under_parallel_logins() {
+        for (max_sessions, per_user, want) in [(100, 1000, 100), (1000, 1, 1), (1000, 7, 7)] {
+            let store = store(max_sessions, per_user);
+            log_in_from_four_threads(&store);
+            let held: usize = store.shards.iter().map(|s| lock(s).len()).sum();
+            let listed = store.lock_users().values().map(Vec::len).sum();
+            assert_eq!((store.len(), held, listed), (want, want, want));
+        }
     }
 }

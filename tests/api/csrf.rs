@@ -58,3 +58,15 @@ async fn an_unknown_path_is_guarded_as_well() {
     client.cookies.clear();
     assert_eq!(client.send("POST", "/api/anything", &[], "").await.code(), "not_found");
 }
+
+#[tokio::test]
+async fn a_form_on_another_site_clears_nobody_s_cookies() {
+    // A cross-site form leaves the Lax cookie at home; the answer must not delete it either.
+    let app = TestApp::start().await;
+    let mut client = app.client();
+    client.origin = Some(EVIL);
+    let headers = [("sec-fetch-site", "cross-site"), ("content-type", "text/plain")];
+    let answer = client.send("POST", "/api/auth/logout", &headers, "x").await;
+    assert_eq!(answer.status.as_u16(), 200);
+    assert!(!answer.headers.contains_key("set-cookie"), "{answer:?}");
+}

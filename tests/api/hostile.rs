@@ -76,7 +76,7 @@ async fn a_body_of_any_size_gets_its_answer_or_an_end() {
     let answer = app.raw(&request).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert!(answer.contains("access-control-allow-origin: http://localhost:3000"), "{answer}");
-    // Nested a hundred thousand deep: the parser gives up, the stack does not.
+    // Deep nesting where a string belongs: refused at its first bracket.
     let deep = format!("{{\"username\":{}", "[".repeat(15_000));
     let mut request = head(deep.len());
     request.extend_from_slice(deep.as_bytes());

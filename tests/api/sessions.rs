@@ -82,6 +82,15 @@ async fn logging_out_by_navigation() {
             403,
         ),
         (
+            "a frame on a sibling",
+            vec![
+                ("sec-fetch-site", "same-site"),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "iframe"),
+            ],
+            403,
+        ),
+        (
             "an image on a sibling",
             vec![("sec-fetch-site", "same-site"), ("sec-fetch-mode", "no-cors")],
             403,
@@ -95,7 +104,7 @@ async fn logging_out_by_navigation() {
         let gone = before.clone().session().await.status.as_u16() == 401;
         assert_eq!(gone, status == 302, "{case}");
         if status == 302 {
-            assert_eq!(answer.header("location"), "/", "{case}");
+            assert_eq!(answer.header("location"), "http://localhost:3000/", "{case}");
         } else {
             assert_eq!(answer.code(), "cross_site_logout", "{case}");
         }
@@ -113,7 +122,8 @@ async fn both_timeouts_are_kept_by_the_server() {
         Path::new("test.toml"),
     )
     .expect("a good configuration");
-    let accounts = LocalAccounts::single("ada", "pw", User::named("ada")).expect("accounts");
+    let accounts =
+        Arc::new(LocalAccounts::single("ada", "pw", User::named("ada")).expect("accounts"));
     let clock: &'static ManualClock = Box::leak(Box::new(ManualClock::at(UnixMillis(1 << 40))));
     let app = Arc::new(App::new(&config, accounts).with_clock(clock));
     let service = withcreds::service(Arc::clone(&app)).boxed();

@@ -142,10 +142,7 @@ impl Stage {
         let log = WireLog::default();
         let client = front::client();
         let tls = topology.https_hosts().map(|_| certificate.acceptor());
-        let fixture = Fixture::find(parse_origin(&backend_origin)?);
-        if fixture.folder().is_none() {
-            return Err(LabError::NoFixture);
-        }
+        let fixture = Fixture::find(parse_origin(&backend_origin)?).ok_or(LabError::NoFixture)?;
         let open = |origin: &str, listener, api, page: Option<Fixture>| {
             let stage = Backstage {
                 origin: origin.to_owned(),
@@ -184,7 +181,8 @@ impl Stage {
     /// Whether the fixture page has its axios.
     #[must_use]
     pub fn has_axios() -> bool {
-        parse_origin("http://localhost").is_ok_and(|origin| Fixture::find(origin).has_axios())
+        parse_origin("http://localhost")
+            .is_ok_and(|origin| Fixture::find(origin).is_some_and(|page| page.has_axios()))
     }
 
     /// Breaks the service, or mends it again.

@@ -9,7 +9,6 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
-use warp::{Filter, Rejection};
 
 use crate::error::ApiError;
 
@@ -28,14 +27,8 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Takes the body of the request, unread.
-pub(super) fn body()
--> impl Filter<Extract = (Body,), Error = Rejection> + Copy + Send + Sync + 'static {
-    warp::body::stream().map(Body::unread)
-}
-
 impl Body {
-    fn unread<S, B>(stream: S) -> Self
+    pub(crate) fn unread<S, B>(stream: S) -> Self
     where
         S: Stream<Item = Result<B, warp::Error>> + Send + 'static,
         B: Buf,

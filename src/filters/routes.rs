@@ -4,25 +4,8 @@
 use http::Method;
 use warp::{Filter, Rejection};
 
+use crate::call::{Body, Call};
 use crate::error::ApiError;
-use crate::filters::body::{self, Body};
-
-/// One call of the API.
-pub(crate) enum Call {
-    /// `GET /api/auth/session`.
-    ReadSession {
-        /// Whether reading extends the session: `?slide=false` says no.
-        slide: bool,
-    },
-    /// `POST /api/auth/login`.
-    LogIn(Body),
-    /// `GET /api/auth/logout`: the browser itself came here.
-    LogOutByNavigation,
-    /// `POST /api/auth/logout`: a script asks.
-    LogOut,
-    /// `GET /api/example`, in development only.
-    Example,
-}
 
 const READ: &[&str] = &["GET", "HEAD"];
 
@@ -40,7 +23,7 @@ pub(super) fn call(
     let login = auth
         .and(warp::path!("login"))
         .and(only(&["POST"]))
-        .and(body::body())
+        .and(body())
         .map(|_method, body| Call::LogIn(body));
     let logout = auth
         .and(warp::path!("logout"))
@@ -84,4 +67,9 @@ fn slide() -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send +
             })),
         }
     })
+}
+
+/// Takes the body of the request, unread.
+fn body() -> impl Filter<Extract = (Body,), Error = Rejection> + Copy + Send + Sync + 'static {
+    warp::body::stream().map(Body::unread)
 }
