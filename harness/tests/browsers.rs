@@ -80,7 +80,7 @@ fn main() {
         controls: control,
         headed: false,
         chromium: None,
-        timeout: Duration::from_secs(180),
+        timeout: Duration::from_mins(3),
     };
 
     let missing = find_binary(None).err();

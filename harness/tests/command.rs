@@ -81,6 +81,7 @@ fn processes_of(folder: &Path) -> Vec<u32> {
         .collect()
 }
 
+#[expect(clippy::disallowed_methods, reason = "a deadline of the test")]
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {

@@ -23,8 +23,8 @@ fn parse(text: &str) -> Result<Config, Vec<ConfigError>> {
 fn a_good_file() {
     let config = parse(GOOD).unwrap();
     assert_eq!(config.session.cookie.name(), "__Host-session");
-    assert_eq!(config.session.lifetimes.idle, Duration::from_secs(1800));
-    assert_eq!(config.session.lifetimes.absolute, Duration::from_secs(12 * 3600));
+    assert_eq!(config.session.lifetimes.idle, Duration::from_mins(30));
+    assert_eq!(config.session.lifetimes.absolute, Duration::from_hours(12));
     assert_eq!(config.accounts.unwrap().len(), 1);
     assert_eq!(config.post_logout_url, "https://app.example.com/");
     assert!(config.cors.allows_credentials());

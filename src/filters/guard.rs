@@ -41,12 +41,12 @@ pub(super) fn error_response(app: &App, rejection: &Rejection) -> Response {
         }
     };
     let cid = app.ids.request_id();
-    match &error {
+    if let ApiError::Internal { cause } = &error {
         // The id that the user reports leads here.
-        ApiError::Internal { cause } => tracing::error!(%cid, cause, "a request failed"),
-        _ => {
-            tracing::debug!(%cid, code = error.code(), status = error.status().as_u16(), "refused")
-        }
+        tracing::error!(%cid, cause, "a request failed");
+    } else {
+        let status = error.status().as_u16();
+        tracing::debug!(%cid, code = error.code(), status, "refused");
     }
     error.into_response(cid)
 }

@@ -27,7 +27,7 @@ use crate::policy::cors::CorsPolicy;
 ///    every answer that comes back from inside, whatever went wrong there.
 /// 2. **Recover** turns every rejection into a JSON answer. It must stand inside CORS: an error
 ///    that no script can read is the most frequent "CORS bug" of all.
-/// 3. **Catch panics**: each step below runs [guarded](guard::guarded), so a panic is a rejection
+/// 3. **Catch panics**: each step below runs guarded (`filters::guard`), so a panic is a rejection
 ///    like any other, and keeps its CORS headers. (warp seals the futures of its filters; the
 ///    steps are the places where code of ours runs.)
 /// 4. **Session** finds the secret in the cookie.

@@ -193,7 +193,7 @@ impl MemoryStore {
         true
     }
 
-    /// Drops what expired more than [`REMEMBERED`] ago, one shard at a time, so that no request
+    /// Drops what expired more than an hour ago, one shard at a time, so that no request
     /// waits for more than one shard's share. Returns how many went.
     pub fn sweep(&self, now: UnixMillis) -> usize {
         self.sweep_before(now.before(REMEMBERED))
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
     use crate::policy::session::SessionSecret;
 
-    const IDLE: Duration = Duration::from_secs(60);
+    const IDLE: Duration = Duration::from_mins(1);
     const START: UnixMillis = UnixMillis(1_000_000);
 
     fn store(max_sessions: usize, max_sessions_per_user: usize) -> MemoryStore {

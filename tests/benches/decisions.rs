@@ -54,7 +54,7 @@ fn cors(c: &mut Criterion) {
     ] {
         let (policy, headers) = (policy(1), headers(lines));
         group.bench_function(name, |b| {
-            b.iter(|| policy.decide(black_box(&method), black_box(&headers)))
+            b.iter(|| policy.decide(black_box(&method), black_box(&headers)));
         });
     }
     for listed in [1, 100, 10_000] {
@@ -80,7 +80,7 @@ fn session(c: &mut Criterion) {
     let now = UnixMillis(1_000_000);
     for n in 0..HELD {
         let user = Arc::new(User::named(&format!("user{}", n / 4)));
-        store.create(key(n), user, now).expect("room");
+        store.create(key(n), user, None, now).expect("room");
     }
     let keys: Vec<_> = (0..HELD).step_by(97).map(key).collect();
     let mut group = c.benchmark_group("session");
@@ -90,7 +90,7 @@ fn session(c: &mut Criterion) {
     });
     let unknown = key(HELD + 1);
     group.bench_function("look_up_unknown", |b| {
-        b.iter(|| store.get(black_box(&unknown), Touch::Extend(now)))
+        b.iter(|| store.get(black_box(&unknown), Touch::Extend(now)));
     });
     let secret = SessionSecret::from_random([7; 32]);
     group.bench_function("store_key", |b| b.iter(|| black_box(&secret).store_key()));

@@ -401,7 +401,7 @@ const DROP_DEADLINE: Duration = Duration::from_secs(3);
 /// How long the browser's children may outlive it before they are killed.
 const CHILDREN_GRACE: Duration = Duration::from_millis(500);
 /// After this long without an event the crate closes its own connection: longer than any run.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 const LOOPBACK_RULES: [&str; 5] = [
     "MAP localhost localhost",

@@ -237,7 +237,7 @@ impl Run<'_> {
     #[expect(clippy::cast_precision_loss, reason = "a few hundred verdicts are exact in an f64")]
     fn timing(&self) -> Timing {
         let (first, total) = (self.first.unwrap_or_default(), self.started.elapsed());
-        let proving = (total - first).as_secs_f64().max(0.001);
+        let proving = total.saturating_sub(first).as_secs_f64().max(0.001);
         Timing {
             first_verdict_millis: verdict::millis(first),
             total_millis: verdict::millis(total),

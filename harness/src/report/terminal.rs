@@ -117,7 +117,7 @@ impl Terminal {
                 {
                     Some(group) => group.clients.push(verdict.client),
                     None => {
-                        groups.push(Group { claim, holds, rows, clients: vec![verdict.client] })
+                        groups.push(Group { claim, holds, rows, clients: vec![verdict.client] });
                     }
                 }
             }
