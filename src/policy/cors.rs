@@ -340,30 +340,28 @@ impl CorsPolicy {
         self.credentials
     }
 
-    /// Whether the request is a CORS preflight: `OPTIONS`, `Origin` and
+    /// Decides one request. A preflight is `OPTIONS` with `Origin` and
     /// `Access-Control-Request-Method`
-    /// ([Fetch](https://fetch.spec.whatwg.org/#cors-preflight-request)). Any other `OPTIONS` is an
+    /// ([Fetch](https://fetch.spec.whatwg.org/#cors-preflight-request)); any other `OPTIONS` is an
     /// ordinary request.
-    #[must_use]
-    pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-        method == Method::OPTIONS
-            && headers.contains_key(ORIGIN)
-            && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-    }
-
-    /// Decides one request. Allocates nothing unless a preflight names its headers in a way that
-    /// no browser does.
+    ///
+    /// Allocates nothing unless a preflight names its headers in a way that no browser does.
     #[must_use]
     pub fn decide(&self, method: &Method, headers: &HeaderMap) -> CorsDecision {
-        let Some(origin) = headers.get(ORIGIN) else { return CorsDecision::NotCors };
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let Some(origin) = origins.next() else { return CorsDecision::NotCors };
         // Two different Origin lines are nobody's.
-        let listed =
-            self.lists(origin) && headers.get_all(ORIGIN).iter().all(|line| line == origin);
-        match (Self::is_preflight(method, headers), listed) {
-            (false, true) => CorsDecision::Actual(self.allow_origin_value(origin)),
-            (false, false) => CorsDecision::ActualUnlisted,
-            (true, false) => CorsDecision::PreflightRefused(Refusal::Origin),
-            (true, true) => match self.decide_preflight(origin, headers) {
+        let listed = self.lists(origin) && origins.all(|line| line == origin);
+        let asked = if method == Method::OPTIONS {
+            headers.get(ACCESS_CONTROL_REQUEST_METHOD)
+        } else {
+            None
+        };
+        match (asked, listed) {
+            (None, true) => CorsDecision::Actual(self.allow_origin_value(origin)),
+            (None, false) => CorsDecision::ActualUnlisted,
+            (Some(_), false) => CorsDecision::PreflightRefused(Refusal::Origin),
+            (Some(_), true) => match self.decide_preflight(origin, headers) {
                 Ok(grant) => CorsDecision::Preflight(grant),
                 Err(refusal) => CorsDecision::PreflightRefused(refusal),
             },

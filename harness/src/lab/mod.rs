@@ -1,6 +1,6 @@
 //! The stage: real origins on loopback, with the real service behind them.
 //!
-//! Every origin is a [`front`](front::Front): a listener of its own that ends TLS, writes down each
+//! Every origin is a front: a listener of its own that ends TLS, writes down each
 //! exchange byte for byte as the server got it, and hands it on to the service or the fixture page.
 //! What a front wrote down is the only evidence that is true in every browser.
 
