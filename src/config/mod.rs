@@ -360,7 +360,7 @@ fn read_session(document: &mut Document<'_>, https: bool) -> Option<SessionConfi
         }
         let limits = StoreLimits {
             max_sessions: s.within("max_sessions", 1..=100_000_000).unwrap_or(1_000_000),
-            max_sessions_per_user: s.within("max_sessions_per_user", 1..=10_000).unwrap_or(10),
+            max_sessions_per_user: s.within("max_sessions_per_user", 1..=1_000_000).unwrap_or(10),
         };
         let same_site = read_same_site(s);
         let name = s.value::<String>("cookie_name");

@@ -115,8 +115,8 @@ impl MemoryStore {
     }
 
     /// Stores a new session in the place of `replaces`, if that exists. What makes room, in this
-    /// order: sessions of this user that have expired, the user's oldest beyond their share, and
-    /// when the store is full everything that has expired. Otherwise the login is refused, and
+    /// order: beyond the user's share, their sessions that have expired, then their oldest; when
+    /// the store is full, everything that has expired. Otherwise the login is refused, and
     /// nothing has changed.
     ///
     /// # Errors
@@ -156,10 +156,15 @@ impl MemoryStore {
         replaces: Option<&StoreKey>,
         now: UnixMillis,
     ) -> Result<(), Record> {
-        let mut own = users.get(&record.user.id).cloned().unwrap_or_default();
-        let mut gone: Vec<StoreKey> =
-            own.extract_if(.., |k| Some(&*k) == replaces || self.is_expired(k, now)).collect();
         let keep = self.limits.max_sessions_per_user.saturating_sub(1);
+        let own = users.entry(Arc::clone(&record.user.id)).or_default();
+        let mut gone = Vec::new();
+        if let Some(at) = own.iter().rposition(|k| Some(k) == replaces) {
+            gone.push(own.remove(at));
+        }
+        if own.len() > keep {
+            gone.extend(own.extract_if(.., |k| self.is_expired(k, now)));
+        }
         gone.extend(own.drain(..own.len().saturating_sub(keep)));
         // The session that is replaced may be another user's: a shared computer.
         gone.extend(replaces.filter(|k| !gone.contains(k)));
@@ -172,11 +177,11 @@ impl MemoryStore {
             }
         }
         if freed == 0 && !self.reserve() {
+            remove_if_empty(users, &record.user.id);
             return Err(record);
         }
         self.count.fetch_sub(usize::saturating_sub(freed, 1), Ordering::Relaxed);
-        own.push(key);
-        users.insert(Arc::clone(&record.user.id), own);
+        users.entry(Arc::clone(&record.user.id)).or_default().push(key);
         self.shard(&key).insert(key, record);
         Ok(())
     }
@@ -238,9 +243,13 @@ impl MemoryStore {
 fn remove_from(users: &mut HashMap<Arc<str>, Vec<StoreKey>>, user: &str, key: &StoreKey) {
     if let Some(keys) = users.get_mut(user) {
         keys.retain(|k| k != key);
-        if keys.is_empty() {
-            users.remove(user);
-        }
+    }
+    remove_if_empty(users, user);
+}
+
+fn remove_if_empty(users: &mut HashMap<Arc<str>, Vec<StoreKey>>, user: &str) {
+    if users.get(user).is_some_and(Vec::is_empty) {
+        users.remove(user);
     }
 }
 
