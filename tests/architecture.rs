@@ -49,6 +49,7 @@ fn policy_decides_and_knows_nothing_else() {
         "base64",
         "cookie",
         "crate::policy",
+        "foldhash",
         "hmac",
         "http",
         "serde",

@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::FixedState;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
@@ -215,7 +216,8 @@ enum Names<T> {
 enum Origins {
     /// `*`, possible without credentials only.
     Any,
-    These(HashSet<Box<[u8]>>),
+    /// The hash needs no secret: all keys are from the configuration.
+    These(HashSet<Box<[u8]>, FixedState>),
 }
 
 /// Who may read what: compiled, immutable, cheap to ask.
@@ -352,16 +354,18 @@ impl CorsPolicy {
         let Some(origin) = origins.next() else { return CorsDecision::NotCors };
         // Two different Origin lines are nobody's.
         let listed = self.lists(origin) && origins.all(|line| line == origin);
-        let asked = if method == Method::OPTIONS {
-            headers.get(ACCESS_CONTROL_REQUEST_METHOD)
-        } else {
-            None
-        };
-        match (asked, listed) {
+        let mut asked = (method == Method::OPTIONS)
+            .then(|| headers.get_all(ACCESS_CONTROL_REQUEST_METHOD).iter())
+            .into_iter()
+            .flatten();
+        match (asked.next(), listed) {
             (None, true) => CorsDecision::Actual(self.allow_origin_value(origin)),
             (None, false) => CorsDecision::ActualUnlisted,
             (Some(_), false) => CorsDecision::PreflightRefused(Refusal::Origin),
-            (Some(_), true) => match self.decide_preflight(origin, headers) {
+            (Some(_), true) if asked.next().is_some() => {
+                CorsDecision::PreflightRefused(Refusal::Method)
+            }
+            (Some(method), true) => match self.decide_preflight(origin, method, headers) {
                 Ok(grant) => CorsDecision::Preflight(grant),
                 Err(refusal) => CorsDecision::PreflightRefused(refusal),
             },
@@ -379,12 +383,9 @@ impl CorsPolicy {
     fn decide_preflight(
         &self,
         origin: &HeaderValue,
+        method: &HeaderValue,
         headers: &HeaderMap,
     ) -> Result<PreflightGrant, Refusal> {
-        let mut methods = headers.get_all(ACCESS_CONTROL_REQUEST_METHOD).iter();
-        let (Some(method), None) = (methods.next(), methods.next()) else {
-            return Err(Refusal::Method);
-        };
         if !self.allows_method(method.as_bytes()) {
             return Err(Refusal::Method);
         }
@@ -433,15 +434,11 @@ impl CorsPolicy {
                 if names > MAX_REQUEST_HEADERS {
                     return Err(Refusal::TooLong);
                 }
-                if !is_token(name) {
-                    return Err(Refusal::Malformed);
-                }
+                let upper = token_case(name).ok_or(Refusal::Malformed)?;
                 if !self.allows_header(name) {
                     return Err(Refusal::Header);
                 }
-                as_browsers_write_it &= name.len() == element.len()
-                    && !name.iter().any(u8::is_ascii_uppercase)
-                    && previous < name;
+                as_browsers_write_it &= name.len() == element.len() && !upper && previous < name;
                 previous = name;
             }
         }
@@ -559,12 +556,47 @@ fn remove_cors_headers(headers: &mut HeaderMap) {
     }
 }
 
+const TOKEN: u8 = 1;
+const UPPER: u8 = 2;
+
+/// What each byte is in a token. A table, because header names are walked on every preflight.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        classes[byte as usize] = match byte {
+            b'A'..=b'Z' => TOKEN | UPPER,
+            b'!'
+            | b'#'..=b'\''
+            | b'*'
+            | b'+'
+            | b'-'
+            | b'.'
+            | b'0'..=b'9'
+            | b'^'..=b'z'
+            | b'|'
+            | b'~' => TOKEN,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
+
 /// Whether the bytes are a token: [RFC 9110 §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#name-tokens).
 fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes.iter().all(|b| {
-            matches!(b, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'z' | b'|' | b'~')
-        })
+    token_case(bytes).is_some()
+}
+
+/// `None` if the bytes are no token; otherwise whether a letter is in upper case.
+fn token_case(bytes: &[u8]) -> Option<bool> {
+    let (mut all, mut any) = (TOKEN, 0);
+    for byte in bytes {
+        let class = CLASSES[usize::from(*byte)];
+        all &= class;
+        any |= class;
+    }
+    (all != 0 && !bytes.is_empty()).then_some(any & UPPER != 0)
 }
 
 /// [Fetch: forbidden method](https://fetch.spec.whatwg.org/#forbidden-method).
@@ -620,7 +652,7 @@ fn compile_origins(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Or
     if list.is_empty() && config.allow_credentials {
         errors.push(CorsConfigError::NoOrigin);
     }
-    let mut set = HashSet::new();
+    let mut set = HashSet::with_hasher(FixedState::default());
     for value in list.iter().filter(|o| *o != "*") {
         match value.parse::<Origin>() {
             Err(source) => errors.push(CorsConfigError::Origin { value: value.clone(), source }),
