@@ -17,8 +17,8 @@ prove *ARGS: setup
 # All tests, browsers included; sets up what is missing
 [group('test')]
 test: setup
-    cargo test -p withcreds
-    cargo test -p withcreds-harness
+    CI=true cargo test -p withcreds
+    CI=true cargo test -p withcreds-harness
 
 # The tests that need no browser: seconds
 [group('test')]
@@ -29,7 +29,7 @@ quick:
 # One claim, client or topology, e.g. `just repro same-site::csrf-token::xhr`
 [group('test')]
 repro FILTER: setup
-    cargo test -p withcreds-harness --test browsers -- {{ FILTER }}
+    CI=true cargo test -p withcreds-harness --test browsers -- {{ FILTER }}
 
 # Install what browser tests need: Chromium (Debian, Ubuntu) and the npm package
 [group('test')]

@@ -102,6 +102,10 @@ fn main() {
             Trial::test(name, move || check_control(&shared, sabotage)).with_ignored_flag(ignored),
         );
     }
+    if arguments.filter.is_some() && !arguments.list && !trials.iter().any(|t| chosen(t.name())) {
+        eprintln!("no test has a name that fits {:?}", arguments.filter);
+        std::process::exit(1);
+    }
     libtest_mimic::run(&arguments, trials).exit();
 }
 

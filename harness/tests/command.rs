@@ -68,6 +68,18 @@ fn no_browser_exits_3_and_says_how_to_get_one() {
     assert!(text.contains("did not start"), "{text}");
 }
 
+#[test]
+fn without_the_page_it_exits_3() {
+    let tmp = tempfile::tempdir().expect("a folder");
+    let output = harness(&["prove", "--client", "fetch"], tmp.path())
+        .current_dir(tmp.path())
+        .output()
+        .expect("the binary");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("frontend-fixture"), "{text}");
+}
+
 /// Processes that mention a folder in their command line: its browser and all its children.
 fn processes_of(folder: &Path) -> Vec<u32> {
     let needle = folder.to_string_lossy().into_owned();
@@ -135,7 +147,7 @@ fn an_interrupted_run_leaves_nothing_behind() {
     if !has_browser() {
         return;
     }
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP"] {
         let tmp = tempfile::tempdir().expect("a folder");
         let run = Proving::start(tmp.path());
         signal(name, run.child.id());
@@ -177,6 +189,9 @@ fn json_is_one_document_without_secrets() {
     assert_eq!(results.len(), 8);
     assert!(results.iter().all(|r| r["verdict"] == "pass" && r["evidence"][0]["wire"].is_object()));
     let text = String::from_utf8_lossy(&output.stdout);
+    let tokens = text.to_lowercase().matches("[\"x-csrf-token\",\"").count();
+    assert!(tokens > 10, "the token's header is not in the evidence");
+    assert_eq!(tokens, text.to_lowercase().matches("[\"x-csrf-token\",\"***\"]").count());
     let on_wire = text.matches("session=").count();
     assert!(on_wire > 10, "the cookie is not in the evidence");
     assert_eq!(

@@ -227,6 +227,9 @@ pub fn find_binary(explicit: Option<&Path>) -> Result<PathBuf, BrowserError> {
         .or_else(|| Some((PathBuf::from(std::env::var_os("CHROME")?), "the variable CHROME")));
     match named {
         Some((path, _)) if path.is_file() => Ok(path),
+        Some((name, _)) if name.components().count() == 1 && on_path(&name).is_some() => {
+            Ok(on_path(&name).unwrap_or(name))
+        }
         Some((path, from)) => Err(BrowserError::NotFound {
             looked_for: format!("{from} says {}, where there is no file", path.display()),
         }),
@@ -235,6 +238,12 @@ pub fn find_binary(explicit: Option<&Path>) -> Result<PathBuf, BrowserError> {
             BrowserError::NotFound { looked_for }
         }),
     }
+}
+
+/// A bare program name, as a shell would find it.
+fn on_path(name: &Path) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// Starts the browser on a thread of its own: the call blocks for up to 30 s when the browser is
@@ -384,8 +393,10 @@ struct EndUnlessDone<'a> {
 
 impl Drop for EndUnlessDone<'_> {
     fn drop(&mut self) {
-        if !self.done {
+        // The launching thread may be about to fork at this moment: one empty look is no proof.
+        for _ in (0..LOOKS).take_while(|_| !self.done) {
             process::end_users_of(self.profile.path(), Duration::ZERO);
+            thread::sleep(Duration::from_millis(50));
         }
     }
 }

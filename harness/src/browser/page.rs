@@ -19,7 +19,7 @@ const LOAD_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a script may run.
 const SCRIPT_DEADLINE: Duration = Duration::from_secs(30);
 /// How long evidence that must come is waited for.
-const EVIDENCE_DEADLINE: Duration = Duration::from_secs(3);
+const EVIDENCE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long evidence that may come is waited for.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -94,7 +94,7 @@ impl Page {
     /// the request whose URL has `probe=PROBE_ID` in its query. Gives the value that the page's
     /// promise was fulfilled with, and the evidence.
     ///
-    /// If an event that must come has not come after 3 s, or the browser said nothing at all about
+    /// If an event that must come has not come after 10 s, or the browser said nothing at all about
     /// such a request (the content security policy stopped it, say), the evidence is not
     /// `complete`. The probe is forgotten afterwards.
     ///

@@ -16,6 +16,9 @@ const EXAMPLES: &str = "Examples:
   withcreds-harness prove --controls
   withcreds-harness prove --client axios --topology same-site --headed";
 
+/// How long after a failure a signal may still explain it.
+const SIGNAL_GRACE: Duration = Duration::from_millis(200);
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -129,15 +132,28 @@ async fn run(args: Args) -> u8 {
     let terminal = terminal();
     let plan = args.plan();
     // Dropping the unfinished proof ends the browser and removes its profile.
+    let mut signal = std::pin::pin!(interrupted());
     let result = tokio::select! {
-        result = prove(&plan, &terminal) => result,
-        signal = interrupted() => {
-            terminal.finish();
-            eprintln!("ended by {signal}; the browser and its profile are gone");
+        biased;
+        name = &mut signal => Err(name),
+        result = prove(&plan, &terminal) => Ok(result),
+    };
+    terminal.finish();
+    let result = match result {
+        // Ctrl-C reaches the browser as well: its death may be heard of before the signal is.
+        Ok(Err(error)) => match tokio::time::timeout(SIGNAL_GRACE, signal).await {
+            Ok(name) => Err(name),
+            Err(_no_signal) => Ok(Err(error)),
+        },
+        other => other,
+    };
+    let result = match result {
+        Ok(result) => result,
+        Err(name) => {
+            eprintln!("ended by {name}; the browser and its profile are gone");
             return INTERRUPTED;
         }
     };
-    terminal.finish();
     match result {
         Ok(proof) => print(args.format, &terminal, &proof),
         Err(error) => environment(&error),
@@ -164,14 +180,14 @@ fn terminal() -> Terminal {
 #[cfg(unix)]
 async fn interrupted() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = interrupt.recv() => "Ctrl-C",
         _ = terminate.recv() => "SIGTERM",
+        _ = hangup.recv() => "SIGHUP: the terminal was closed",
     }
 }
 

@@ -83,7 +83,12 @@ impl Front {
         Self(tokio::spawn(async move {
             // Connections end with the front, not after it.
             let mut connections = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
+            loop {
+                // A connection that is gone before it was taken is no reason to close the origin.
+                let Ok((stream, _)) = listener.accept().await else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
                 while connections.try_join_next().is_some() {}
                 let (tls, stage) = (tls.clone(), Arc::clone(&stage));
                 let service = service_fn(move |request| {
@@ -192,7 +197,7 @@ impl Backstage {
         match self.client.request(request.map(Full::new)).await {
             Ok(response) => collect(response).await,
             Err(error) => {
-                // Seen in the wire log of the claim that it breaks.
+                // Our own service never says 502: whoever reads the log knows that it was us.
                 let text = format!("the service behind {} did not answer: {error}", self.origin);
                 let mut response = Response::new(Full::new(Bytes::from(text)));
                 *response.status_mut() = StatusCode::BAD_GATEWAY;

@@ -31,6 +31,9 @@ pub enum LabError {
     /// The service did not start.
     #[error("the service did not start: {0}")]
     Service(#[from] withcreds::ServeError),
+    /// The service behind an origin does not answer.
+    #[error("the service behind {0} does not answer")]
+    ServiceSilent(String),
     /// The page is not there.
     #[error("the fixture page is missing: run this in the repository, where frontend-fixture/ is")]
     NoFixture,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::browser::{BrowserError, Chromium};
+use crate::browser::Chromium;
 use crate::lab::Topology;
+use crate::prove::ProveError;
 use crate::prove::scene::{Asker, Call, Client, Mode, Observed, Scene};
 use crate::prove::verdict::Check;
 
@@ -94,7 +95,9 @@ impl Claim {
             Self::CredentialsOff => "credentials off: no cookie is sent, and the 401 is readable",
             Self::LoginWithoutCredentials => "a login without credentials stores no cookie",
             Self::Preflights => "preflights carry no cookie and create no session",
-            Self::ForeignOrigin => "a foreign origin reads nothing and changes nothing",
+            Self::ForeignOrigin => {
+                "a foreign origin reads nothing, and its requests change nothing"
+            }
             Self::CsrfToken => "without the CSRF token: 403, readable, nothing changed",
             Self::Logout => "logout ends the session everywhere",
             Self::ReadableErrors => "errors stay readable (400, 401, 403, 404, 405, 413, 415)",
@@ -131,7 +134,7 @@ pub(super) async fn try_claim(
     client: Client,
     scene: &Scene,
     browser: &Chromium,
-) -> Result<Trial, BrowserError> {
+) -> Result<Trial, ProveError> {
     browser.clear_cookies().await?;
     let mut court = Court { scene, browser, client, trial: Trial::default() };
     match claim {
@@ -155,8 +158,8 @@ struct Court<'a> {
     trial: Trial,
 }
 
-type Outcome = Result<(), BrowserError>;
-type Seen = Result<Arc<Observed>, BrowserError>;
+type Outcome = Result<(), ProveError>;
+type Seen = Result<Arc<Observed>, ProveError>;
 
 impl Court<'_> {
     // -- 1 ---------------------------------------------------------------------------------------
@@ -173,10 +176,13 @@ impl Court<'_> {
         let seen = self.session(Mode::Include).await?;
         self.check(seen.sent(self.cookie()).is_some(), "the session cookie is on the wire");
         self.check(seen.page.readable && seen.page.status == 200, "the script reads a 200");
-        self.check(
-            !seen.page.document_cookie.contains(self.cookie()),
-            "document.cookie does not show the session cookie",
-        );
+        // Across sites the page's host has no such cookie to show: there only the attribute counts.
+        if self.scene.stage.topology != Topology::CrossSite {
+            self.check(
+                !seen.page.document_cookie.contains(self.cookie()),
+                "document.cookie does not show the session cookie",
+            );
+        }
         Ok(())
     }
 
@@ -216,8 +222,8 @@ impl Court<'_> {
                 .as_ref()
                 .is_some_and(|wire| wire.sets_cookie(self.cookie()).is_some());
             self.check(offered, format!("{how}: the answer offers the cookie"));
-            let jar = self.scene.jar(self.browser).await?;
-            self.check(jar.is_none(), format!("{how}: the browser does not store it"));
+            let empty = self.browser.cookies().await?.is_empty();
+            self.check(empty, format!("{how}: the browser stores neither it nor any other"));
         }
         let seen = self.session(Mode::Include).await?;
         self.check(seen.page.status == 401, "with credentials afterwards: still 401");
@@ -293,13 +299,30 @@ impl Court<'_> {
         self.check(status == Some(403), "the service answers it with 403");
         self.check(!write.page.readable, "the foreign page cannot read that either");
         if self.client == Client::Fetch {
-            let blind = self.call(Call { no_cors: true, ..simple }).await?;
+            let blind = self.call(Call { no_cors: true, ..simple.clone() }).await?;
             let status = blind.request.as_ref().map(|wire| wire.status);
-            self.check(status == Some(403) && !blind.page.readable, "no-cors: the same, unseen");
+            let opaque = blind.page.kind.as_deref() == Some("opaque");
+            self.check(
+                blind.sent(self.cookie()).is_some() && status == Some(403) && opaque,
+                "no-cors: sent with the cookie, 403, opaque",
+            );
         }
 
+        // Not every change is a POST to its own address: a GET that logs out, a login as another.
+        let away = self.call(foreign(self.call_of(Mode::Include, "GET", LOGOUT))).await?;
+        let status = away.request.as_ref().map(|wire| wire.status);
+        self.check(status == Some(403), "its GET of the logout is answered with 403");
+        let stage = &self.scene.stage;
+        let body = json!({ "username": stage.username, "password": stage.password }).to_string();
+        let other = Call { path: LOGIN, body: Some(body), ..simple };
+        let status = self.call(other).await?.request.as_ref().map(|wire| wire.status);
+        self.check(matches!(status, Some(403 | 415)), "its login is refused (403 or 415)");
+        let kept = self.scene.jar(self.browser).await?;
+        let unchanged = kept.is_some_and(|cookie| Some(&*cookie.value) == read.sent(self.cookie()));
+        self.check(unchanged, "the session cookie in the jar is the same as before");
+
         // Even one that knows the token is stopped: its preflight is refused.
-        let token = login.field("csrfToken").unwrap_or_default();
+        let token = self.token_of(&login);
         let mut clever = foreign(self.call_of(Mode::Include, "POST", LOGOUT));
         clever.headers = vec![("X-CSRF-TOKEN", token)];
         let clever = self.call(clever).await?;
@@ -316,10 +339,15 @@ impl Court<'_> {
     // -- 6 ---------------------------------------------------------------------------------------
 
     async fn csrf_token(&mut self) -> Outcome {
+        // A session of the same user that stays alive: only the cookie changes.
+        let other = self.log_in(Mode::Include).await?;
+        let others_token = self.token_of(&other);
+        self.browser.clear_cookies().await?;
         self.log_in(Mode::Include).await?;
         for (case, headers) in [
             ("no token", vec![]),
-            ("another session's token", vec![("X-CSRF-TOKEN", "A".repeat(64))]),
+            ("another session's token", vec![("X-CSRF-TOKEN", others_token)]),
+            ("a forged token", vec![("X-CSRF-TOKEN", "A".repeat(64))]),
         ] {
             let seen = self.ask(Mode::Include, "POST", LOGOUT, headers, None).await?;
             self.check(seen.sent(self.cookie()).is_some(), format!("{case}: the cookie is sent"));
@@ -342,7 +370,7 @@ impl Court<'_> {
     async fn logout(&mut self) -> Outcome {
         let login = self.log_in(Mode::Include).await?;
         let kept = self.scene.jar(self.browser).await?;
-        let token = login.field("csrfToken").unwrap_or_default();
+        let token = self.token_of(&login);
         let out =
             self.ask(Mode::Include, "POST", LOGOUT, vec![("X-CSRF-TOKEN", token)], None).await?;
         self.check(out.page.readable && out.page.status == 200, "the script reads a 200");
@@ -412,7 +440,7 @@ impl Court<'_> {
         self.check(login.page.status == 200, "the login works without a word about credentials");
         let jar = self.scene.jar(self.browser).await?;
         self.check(jar.is_some(), "the browser stores the session cookie");
-        let token = login.field("csrfToken").unwrap_or_default();
+        let token = self.token_of(&login);
         let header = || vec![("X-CSRF-TOKEN", token.clone())];
         let read = self.ask(Mode::Default, "GET", SESSION, header(), None).await?;
         let read_same = self.session(Mode::SameOrigin).await?;
@@ -476,6 +504,13 @@ impl Court<'_> {
     ) -> Seen {
         let call = Call { headers, body, ..self.call_of(mode, method, path) };
         self.call(call).await
+    }
+
+    /// The CSRF token that a login told the page.
+    fn token_of(&mut self, login: &Observed) -> String {
+        let token = login.field("csrfToken");
+        self.check(token.is_some(), "the login tells the page its CSRF token");
+        token.unwrap_or_default()
     }
 
     async fn session(&mut self, mode: Mode) -> Seen {

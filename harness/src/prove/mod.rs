@@ -56,10 +56,12 @@ pub struct Proof {
 pub struct Control {
     /// What was broken.
     pub sabotage: Sabotage,
-    /// The verdicts that fell; none means that nobody noticed.
-    pub caught_by: Vec<Verdict>,
-    /// How many verdicts were asked.
-    pub verdicts: usize,
+    /// The verdicts of the claim that is about exactly this, wherever it matters.
+    pub tried: Vec<Verdict>,
+    /// How many verdicts fell, that claim's and others.
+    pub fell: usize,
+    /// How many were asked.
+    pub asked: usize,
 }
 
 /// Times of a run.
@@ -109,24 +111,37 @@ impl Proof {
 }
 
 impl Control {
-    /// Whether the claim fell that is about exactly this. That others fall as well is no proof: a
-    /// service that does not answer at all makes every claim fall.
+    /// Whether the check that is about exactly this broke, everywhere where it matters. That other
+    /// claims fall as well is no proof: over a service that does not answer every claim falls.
     #[must_use]
     pub fn is_caught(&self) -> bool {
-        let claim = must_fall(self.sabotage);
-        self.caught_by.iter().any(|verdict| verdict.claim == claim)
+        let (_, check) = must_break(self.sabotage);
+        let broke = |verdict: &Verdict| verdict.checks.iter().any(|c| c.says == check && !c.holds);
+        !self.tried.is_empty() && self.tried.iter().all(broke)
     }
 }
 
-/// The claim that a sabotage breaks.
+/// The claim and the check of it that a sabotage breaks.
 #[must_use]
-pub fn must_fall(sabotage: Sabotage) -> Claim {
+pub fn must_break(sabotage: Sabotage) -> (Claim, &'static str) {
     match sabotage {
-        Sabotage::CredentialsOff | Sabotage::ReadableCookie => Claim::CredentialsOn,
-        Sabotage::AnyOrigin => Claim::ForeignOrigin,
-        Sabotage::BareErrors => Claim::ReadableErrors,
-        Sabotage::CsrfOff => Claim::CsrfToken,
-        Sabotage::PreflightSession => Claim::Preflights,
+        Sabotage::CredentialsOff => (Claim::CredentialsOn, "the script reads a 200"),
+        Sabotage::AnyOrigin => (Claim::ForeignOrigin, "the foreign page cannot read the answer"),
+        Sabotage::BareErrors => (Claim::ReadableErrors, "401 no_session is readable"),
+        Sabotage::CsrfOff => (Claim::CsrfToken, "no token: the script reads a 403"),
+        Sabotage::ReadableCookie => (Claim::CredentialsOn, "the stored cookie is HttpOnly"),
+        Sabotage::PreflightSession => (Claim::Preflights, "granted: its answer sets no cookie"),
+    }
+}
+
+/// Whether it breaks anything there: on one origin neither the policy nor preflights matter.
+#[must_use]
+pub fn bites(sabotage: Sabotage, topology: Topology) -> bool {
+    match sabotage {
+        Sabotage::CredentialsOff | Sabotage::BareErrors | Sabotage::PreflightSession => {
+            topology != Topology::SameOrigin
+        }
+        Sabotage::AnyOrigin | Sabotage::CsrfOff | Sabotage::ReadableCookie => true,
     }
 }
 
@@ -149,6 +164,9 @@ pub async fn prove(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveE
 #[expect(clippy::disallowed_methods, reason = "measures the run; decides nothing")]
 async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> {
     let started = Instant::now();
+    if plan.clients.iter().any(|client| client.is_axios()) && !Stage::has_axios() {
+        return Err(LabError::NoAxios.into());
+    }
     let certificate = Certificate::for_hosts(HTTPS_HOSTS.iter().map(ToString::to_string).collect())
         .map_err(LabError::Tls)?;
     let mut stages = Vec::new();
@@ -168,8 +186,11 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
     let browser = Chromium::launch(launch).await?;
     let version = browser.version().await?;
 
-    let planned: usize = plan.topologies.iter().map(|t| cells(plan, *t).count()).sum();
-    progress.planned(if plan.controls { planned * (1 + Sabotage::ALL.len()) } else { planned });
+    let cells_of = |topology: &Topology| cells(plan, *topology).count();
+    let planned: usize = plan.topologies.iter().map(cells_of).sum();
+    let sabotaged =
+        sabotages(plan).flat_map(|s| plan.topologies.iter().filter(move |t| bites(s, **t)));
+    progress.planned(planned + sabotaged.map(cells_of).sum::<usize>());
     let mut run =
         Run { plan, progress, browser: &browser, started, first: None, count: 0, probes: 0 };
     let mut scenes = Vec::new();
@@ -180,17 +201,17 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
         scenes.push(scene);
     }
     let mut controls = Vec::new();
-    for sabotage in Sabotage::ALL.into_iter().filter(|_| plan.controls) {
-        let mut caught_by = Vec::new();
-        let mut count = 0;
-        for scene in &mut scenes {
+    for sabotage in sabotages(plan) {
+        let (claim, _) = must_break(sabotage);
+        let mut control = Control { sabotage, tried: Vec::new(), fell: 0, asked: 0 };
+        for scene in scenes.iter_mut().filter(|s| bites(sabotage, s.stage.topology)) {
             scene.stage.sabotage(Some(sabotage));
             let verdicts = run.all(scene).await?;
             scene.stage.sabotage(None);
-            count += verdicts.len();
-            caught_by.extend(verdicts.into_iter().filter(|v| !v.holds()));
+            control.asked += verdicts.len();
+            control.fell += verdicts.iter().filter(|v| !v.holds()).count();
+            control.tried.extend(verdicts.into_iter().filter(|v| v.claim == claim));
         }
-        let control = Control { sabotage, caught_by, verdicts: count };
         progress.control(&control);
         controls.push(control);
     }
@@ -198,6 +219,12 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
     drop(scenes);
     browser.close().await;
     Ok(Proof { version, verdicts, controls, timing })
+}
+
+/// The sabotages that break something in the topologies of the plan.
+fn sabotages(plan: &Plan) -> impl Iterator<Item = Sabotage> + '_ {
+    let wanted = |s: &Sabotage| plan.controls && plan.topologies.iter().any(|t| bites(*s, *t));
+    Sabotage::ALL.into_iter().filter(wanted)
 }
 
 /// What is asked in a topology: claims × clients, as far as they mean something there.

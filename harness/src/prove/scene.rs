@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::browser::{BrowserError, BrowserEvidence, Chromium, JarCookie, Page};
-use crate::lab::{Stage, WireExchange};
+use crate::lab::{LabError, Stage, WireExchange};
+use crate::prove::ProveError;
+
+/// How long the browser layer waits for evidence.
+const EVIDENCE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How a frontend makes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -158,6 +163,8 @@ pub struct Observed {
     pub preflight: Option<WireExchange>,
     /// The request as the server got it; `None` if it never came.
     pub request: Option<WireExchange>,
+    /// Further preflights or requests of the same probe; there should be none.
+    pub repeats: usize,
     /// What the browser says.
     pub browser: BrowserEvidence,
 }
@@ -177,8 +184,15 @@ impl Observed {
     /// Where browser and wire contradict each other; a proof that rests on either alone is none.
     pub(super) fn contradictions(&self) -> Vec<String> {
         let mut found = Vec::new();
-        if !self.browser.complete {
-            found.push("the browser did not tell everything about the request in time".to_owned());
+        if self.repeats > 0 {
+            found.push(format!("{} more requests came than were made", self.repeats));
+        }
+        let on_wire = self.request.as_ref().map(|wire| wire.status);
+        if self.page.readable && on_wire != Some(self.page.status) {
+            found.push("the script read another status than was sent".to_owned());
+        }
+        if self.page.readable && self.browser.failure.is_some() {
+            found.push("the script read what the browser calls failed".to_owned());
         }
         let legs = [
             ("preflight", &self.browser.preflight, &self.preflight),
@@ -227,7 +241,11 @@ impl Scene {
     }
 
     /// Lets a page make a request and gathers what script, wire and browser say about it.
-    pub(super) async fn call(&self, call: Call) -> Result<Arc<Observed>, BrowserError> {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with browser, page or stage, and says nothing about the service.
+    pub(super) async fn call(&self, call: Call) -> Result<Arc<Observed>, ProveError> {
         let n = self.next_probe.fetch_add(1, Ordering::Relaxed);
         let probe_id = format!("s{}n{n}", self.number);
         let (page, from) = match call.from {
@@ -251,10 +269,24 @@ impl Scene {
                 "the fixture page answered in a form this harness does not know: {error}"
             ),
         })?;
-        let (mut preflight, mut last) = (None, None);
+        if !browser.complete {
+            let what = format!("telling all about {} {}", call.method, call.path);
+            return Err(BrowserError::Timeout { what, after: EVIDENCE_DEADLINE }.into());
+        }
+        // The page's own complaints are ours to mend: they must not pass for an unreadable answer.
+        let own = ["AxiosMissing", "NotExpressible", "TimeoutError", "AbortError"];
+        if let Some(error) = page.error.as_ref().filter(|e| own.contains(&e.name.as_str())) {
+            return Err(
+                BrowserError::Page { what: format!("{}: {}", error.name, error.message) }.into()
+            );
+        }
+        let (mut preflight, mut last, mut repeats) = (None, None, 0);
         for exchange in self.stage.log.take(&probe_id) {
+            if exchange.status == 502 {
+                return Err(LabError::ServiceSilent(exchange.origin).into());
+            }
             let slot = if exchange.is_preflight() { &mut preflight } else { &mut last };
-            *slot = Some(exchange);
+            repeats += usize::from(slot.replace(exchange).is_some());
         }
         Ok(Arc::new(Observed {
             from: from.clone(),
@@ -265,6 +297,7 @@ impl Scene {
             page,
             preflight,
             request: last,
+            repeats,
             browser,
         }))
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::browser::{BrowserEvidence, Leg};
 use crate::lab::WireExchange;
-use crate::prove::{Check, Observed, Proof, Verdict};
+use crate::prove::{Check, Observed, PageView, Proof, Verdict, must_break};
 use crate::report::redact;
 
 /// The whole proof as one document (`"schema": 1`).
@@ -20,11 +20,13 @@ pub fn document(proof: &Proof) -> Value {
             "sabotage": control.sabotage,
             "title": control.sabotage.title(),
             "caught": control.is_caught(),
-            "caught_by": control.caught_by.iter().map(|v| json!({
+            "must_break": must_break(control.sabotage).1,
+            "tried": control.tried.iter().map(|v| json!({
                 "id": v.id(),
                 "why": why(v),
             })).collect::<Vec<_>>(),
-            "verdicts": control.verdicts,
+            "fell": control.fell,
+            "asked": control.asked,
         })).collect::<Vec<_>>(),
         "summary": {
             "pass": proof.verdicts.len() - failed,
@@ -64,12 +66,22 @@ fn evidence(seen: &Observed) -> Value {
         "method": seen.method,
         "path": seen.path,
         "credentials": seen.mode,
-        "script": seen.page,
+        "script": script(&seen.page),
         "wire": {
             "preflight": seen.preflight.as_ref().map(wire),
             "request": seen.request.as_ref().map(wire),
         },
         "browser": browser(&seen.browser),
+    })
+}
+
+fn script(page: &PageView) -> Value {
+    json!({
+        "readable": page.readable,
+        "status": page.status,
+        "type": page.kind,
+        "headers": redacted(&page.headers),
+        "error": page.error,
     })
 }
 

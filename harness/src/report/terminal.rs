@@ -7,7 +7,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::prove::{Claim, Client, Control, Progress, Proof, Verdict, must_fall};
+use crate::prove::{Claim, Client, Control, Progress, Proof, Verdict, must_break};
 use crate::report::evidence_row;
 
 /// What several clients showed alike.
@@ -162,19 +162,17 @@ impl Terminal {
 
     fn control_line(&self, control: &Control) -> String {
         let title = control.sabotage.title();
+        let (claim, check) = must_break(control.sabotage);
+        let (number, id) = (claim.number(), claim.id());
         if !control.is_caught() {
-            let claim = must_fall(control.sabotage).id();
-            return format!("{} {title}: NOT CAUGHT, {claim} stayed green", self.mark(false));
+            let stayed =
+                format!("{title}: NOT CAUGHT, \"{check}\" of {number} {id} held somewhere");
+            return format!("{} {stayed}", self.mark(false));
         }
-        let mut claims: Vec<_> = control.caught_by.iter().map(|v| v.claim).collect();
-        claims.sort_by_key(|claim| claim.number());
-        claims.dedup();
-        let names: Vec<_> = claims.iter().map(|c| format!("{} {}", c.number(), c.id())).collect();
-        let (fell, asked) = (control.caught_by.len(), control.verdicts);
+        let (fell, asked) = (control.fell, control.asked);
         format!(
-            "{} {title}: caught by {} ({fell} of {asked} verdicts fell)",
-            self.mark(true),
-            names.join(", ")
+            "{} {title}: caught by {number} {id}, \"{check}\" ({fell} of {asked} verdicts fell)",
+            self.mark(true)
         )
     }
 
