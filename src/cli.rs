@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError, LogConfig};
@@ -54,11 +56,35 @@ enum Cmd {
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
     },
+    /// Say what would be decided about one request under this configuration, and why
+    #[command(
+        after_help = "Examples:\n  withcreds cors --origin https://app.example.com --config withcreds.toml\n  withcreds cors --preflight --method PUT --origin http://localhost:3000 --header 'X-CSRF-TOKEN: x'"
+    )]
+    Cors(CorsArgs),
     /// Turn a password from standard input into an argon2id hash for the users file
     #[command(
         after_help = "Example:\n  printf %s 'correct horse battery' | withcreds hash-password"
     )]
     HashPassword,
+}
+
+#[derive(Debug, Args)]
+struct CorsArgs {
+    /// The method of the request; with --preflight, the one that is asked for
+    #[arg(long, value_name = "M", default_value = "GET")]
+    method: Method,
+    /// Its `Origin`
+    #[arg(long, value_name = "O")]
+    origin: Option<String>,
+    /// A request header; with --preflight, browsers only name it
+    #[arg(long = "header", value_name = "N: V")]
+    headers: Vec<String>,
+    /// Ask about the preflight before the request
+    #[arg(long)]
+    preflight: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -76,6 +102,7 @@ pub fn main() -> ExitCode {
     let code = match cli.command.unwrap_or(Cmd::Serve) {
         Cmd::Serve => serve(&cli.common),
         Cmd::Check { format } => check(&cli.common, format),
+        Cmd::Cors(args) => cors(&cli.common, &args),
         Cmd::HashPassword => hash(),
     };
     ExitCode::from(code)
@@ -211,6 +238,71 @@ fn check(common: &Common, format: Format) -> u8 {
         Format::Text => report(errors),
     }
     if errors.is_empty() { OK } else { BAD_CONFIG }
+}
+
+fn cors(common: &Common, args: &CorsArgs) -> u8 {
+    let config = match load(common) {
+        Ok(config) => config,
+        Err(errors) => {
+            report(&errors);
+            return BAD_CONFIG;
+        }
+    };
+    let (method, headers) = match request(args) {
+        Ok(request) => request,
+        Err(bad) => {
+            eprintln!("error: {bad:?} cannot be sent in a header: write --header 'Name: value'");
+            return BAD_CONFIG;
+        }
+    };
+    let explanation = config.cors.explain(&method, &headers);
+    match args.format {
+        Format::Json => println!("{}", serde_json::json!(explanation)),
+        Format::Text => {
+            let verdict = if explanation.allowed { "allowed" } else { "not allowed" };
+            println!("{}: {verdict} ({})", explanation.kind.replace('_', "-"), explanation.reason);
+            if let Some(status) = explanation.status {
+                println!("status {status}");
+            }
+            for (name, value) in &explanation.headers {
+                println!("{name}: {value}");
+            }
+        }
+    }
+    OK
+}
+
+/// The request that the arguments describe, or the argument that no request can hold.
+fn request(args: &CorsArgs) -> Result<(Method, HeaderMap), &str> {
+    let mut headers = HeaderMap::new();
+    if let Some(origin) = &args.origin {
+        headers.append(ORIGIN, HeaderValue::from_str(origin).map_err(|_| origin.as_str())?);
+    }
+    let mut names = Vec::new();
+    for line in &args.headers {
+        let (name, value) = line.split_once(':').ok_or(line.as_str())?;
+        let name = HeaderName::try_from(name.trim()).map_err(|_| line.as_str())?;
+        let value = HeaderValue::from_str(value.trim()).map_err(|_| line.as_str())?;
+        let about_cors = name == ORIGIN || name.as_str().starts_with("access-control-request-");
+        if args.preflight && !about_cors {
+            names.push(name.to_string());
+        } else {
+            headers.append(name, value);
+        }
+    }
+    if !args.preflight {
+        return Ok((args.method.clone(), headers));
+    }
+    let asked = HeaderValue::from_str(args.method.as_str()).map_err(|_| args.method.as_str())?;
+    headers.insert(ACCESS_CONTROL_REQUEST_METHOD, asked);
+    if !names.is_empty() {
+        names.sort_unstable();
+        names.dedup();
+        if let Ok(list) = HeaderValue::try_from(names.join(",")) {
+            headers.append(ACCESS_CONTROL_REQUEST_HEADERS, list);
+        }
+    }
+    Ok((Method::OPTIONS, headers))
 }
 
 fn hash() -> u8 {

@@ -49,7 +49,7 @@ pub use error::ApiError;
 pub use filters::{cors, service};
 pub use fixture::Fixture;
 pub use identity::{AccountsError, Busy, LocalAccounts, User, hash_password};
-pub use policy::cors::{CorsConfig, CorsConfigError, CorsDecision, CorsPolicy};
+pub use policy::cors::{CorsConfig, CorsConfigError, CorsDecision, CorsPolicy, Explanation};
 pub use policy::origin::{Origin, OriginError};
 pub use secret::Secret;
 pub use server::{DemoAccount, ServeError, Server};

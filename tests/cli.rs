@@ -25,9 +25,13 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn help_has_examples() {
     let folder = tempfile::tempdir().expect("a folder");
-    for args in
-        [&["--help"][..], &["check", "--help"], &["hash-password", "--help"], &["serve", "--help"]]
-    {
+    for args in [
+        &["--help"][..],
+        &["check", "--help"],
+        &["hash-password", "--help"],
+        &["cors", "--help"],
+        &["serve", "--help"],
+    ] {
         let output = run(args, "", folder.path());
         assert!(output.status.success());
         assert!(text(&output.stdout).contains("Example"), "{args:?}");
@@ -61,6 +65,39 @@ fn a_bad_configuration_exits_2_and_names_every_mistake() {
         codes,
         ["users_file_missing", "origin_not_canonical", "origin_scheme_missing", "unknown_key"]
     );
+}
+
+#[test]
+fn cors_explains_one_request() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = ["--origin", "http://localhost:3000"];
+    for (args, want) in [
+        (
+            &["--preflight", "--method", "PUT", "--header", "X-B: 1", "--header", "X-A: 2"][..],
+            r#"{"allowed":true,"headers":[["access-control-allow-origin","http://localhost:3000"],["access-control-allow-credentials","true"],["access-control-allow-methods","PUT"],["access-control-allow-headers","x-a,x-b"],["vary","Origin, Access-Control-Request-Method, Access-Control-Request-Headers"]],"kind":"preflight","reason":"allowed","status":204}"#,
+        ),
+        (
+            &["--method", "POST", "--header", "X-A: 2"],
+            r#"{"allowed":true,"headers":[["access-control-allow-origin","http://localhost:3000"],["access-control-allow-credentials","true"],["access-control-expose-headers","x-csrf-token"],["vary","Origin"]],"kind":"actual","reason":"allowed","status":null}"#,
+        ),
+    ] {
+        let all: Vec<_> = ["cors", "--format", "json"]
+            .into_iter()
+            .chain(origin)
+            .chain(args.iter().copied())
+            .collect();
+        let output = run(&all, "", folder.path());
+        assert_eq!((output.status.code(), text(&output.stdout).trim()), (Some(0), want));
+    }
+    let output = run(&["cors", "--origin", "https://evil.example"], "", folder.path());
+    assert_eq!(text(&output.stdout), "actual: not allowed (origin_not_allowed)\nvary: Origin\n");
+    for bad in [
+        &["cors", "--header", "no colon"][..],
+        &["cors", "--method", "a b"],
+        &["cors", "--origin", "a\nb"],
+    ] {
+        assert_eq!(run(bad, "", folder.path()).status.code(), Some(2), "{bad:?}");
+    }
 }
 
 #[test]

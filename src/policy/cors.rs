@@ -248,6 +248,21 @@ pub enum CorsDecision {
     PreflightRefused(Refusal),
 }
 
+/// A decision in words, as `withcreds cors` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Explanation {
+    /// `preflight`, `actual` or `non_cors`.
+    pub kind: &'static str,
+    /// Whether CORS lets the page have the answer; false as well where there is no CORS to ask.
+    pub allowed: bool,
+    /// [`CorsDecision::reason`].
+    pub reason: &'static str,
+    /// The status of a preflight's answer; of an actual request's, only its handler knows.
+    pub status: Option<u16>,
+    /// What is added to the answer, in order, `Vary` included.
+    pub headers: Vec<(String, String)>,
+}
+
 /// The headers of a granted preflight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreflightGrant {
@@ -470,6 +485,26 @@ impl CorsPolicy {
                 std::str::from_utf8(buffer).is_ok_and(|n| set.contains(n) || is_safelisted(n))
             }
         }
+    }
+
+    /// Decides one request and says exactly which headers that adds to its answer.
+    #[must_use]
+    pub fn explain(&self, method: &Method, headers: &HeaderMap) -> Explanation {
+        let decision = self.decide(method, headers);
+        let (kind, allowed) = match &decision {
+            CorsDecision::NotCors => ("non_cors", false),
+            CorsDecision::Actual(_) => ("actual", true),
+            CorsDecision::ActualUnlisted => ("actual", false),
+            CorsDecision::Preflight(_) => ("preflight", true),
+            CorsDecision::PreflightRefused(_) => ("preflight", false),
+        };
+        let reason = decision.reason();
+        let status = decision.preflight_status().map(|status| status.as_u16());
+        let mut added = HeaderMap::new();
+        self.apply(decision, &mut added);
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = added.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        Explanation { kind, allowed, reason, status, headers }
     }
 
     /// Writes the decision onto the headers of a response: exactly the CORS headers of this

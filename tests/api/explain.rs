@@ -1,0 +1,82 @@
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use withcreds::{CorsConfig, CorsPolicy};
+
+use crate::support::{FRONTEND, TestApp};
+
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(FRONTEND.to_owned()),
+        Just("null".to_owned()),
+        Just("https://evil.example".to_owned()),
+        Just("GET".to_owned()),
+        Just("x-a,x-b".to_owned()),
+        Just("X-B, ,x-a".to_owned()),
+        Just("*".to_owned()),
+        "[!-~]{0,20}",
+    ]
+}
+
+/// The policy of [`TestApp::start`].
+fn policy() -> CorsPolicy {
+    CorsPolicy::compile(&CorsConfig {
+        allow_origins: vec![FRONTEND.to_owned()],
+        allow_credentials: true,
+        allow_methods: vec!["*".to_owned()],
+        allow_headers: vec!["*".to_owned()],
+        expose_headers: vec!["x-csrf-token".to_owned()],
+        ..CorsConfig::default()
+    })
+    .expect("a good policy")
+}
+
+#[test]
+fn the_explanation_is_what_the_service_adds() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let app = runtime.block_on(TestApp::start());
+    let policy = policy();
+    let line = (
+        prop_oneof![
+            Just("origin"),
+            Just("access-control-request-method"),
+            Just("access-control-request-headers"),
+            Just("x-other"),
+        ],
+        value(),
+    );
+    let requests = (
+        prop_oneof![Just("GET"), Just("POST"), Just("OPTIONS"), Just("DELETE")],
+        prop_oneof![Just("/api/auth/session"), Just("/nowhere")],
+        proptest::collection::vec(line, 0..5),
+    );
+    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config)
+        .run(&requests, |(method, path, lines)| {
+            let mut client = app.client();
+            client.origin = None;
+            let sent: Vec<_> = lines.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            let answer = runtime.block_on(client.send(method, path, &sent, ""));
+
+            let mut headers = http::HeaderMap::new();
+            for (name, value) in &sent {
+                headers.append(*name, value.parse().expect("a value"));
+            }
+            let said = policy.explain(&method.parse().expect("a method"), &headers);
+            let about_cors = |name: &str| name.starts_with("access-control-") || name == "vary";
+            let mut seen: Vec<_> = answer
+                .headers
+                .iter()
+                .filter(|(name, _)| about_cors(name.as_str()))
+                .map(|(n, v)| (n.to_string(), v.to_str().expect("ASCII").to_owned()))
+                .collect();
+            let mut expected = said.headers.clone();
+            seen.sort();
+            expected.sort();
+            prop_assert_eq!(seen, expected);
+            if let Some(status) = said.status {
+                prop_assert_eq!(answer.status.as_u16(), status);
+            }
+            Ok(())
+        })
+        .unwrap_or_else(|e| panic!("{e}"));
+}
