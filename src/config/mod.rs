@@ -264,11 +264,14 @@ fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Option<Origin>
         let allow_origins = s.list("allow_origins").unwrap_or_default();
         // A list of origins in front of a session service means credentials; nobody writes it for
         // anything else. No list, or `*`, cannot mean them.
-        let means_credentials = allow_origins.iter().any(|o| o != "*");
+        let allow_origin_patterns = s.list("allow_origin_patterns").unwrap_or_default();
+        let means_credentials =
+            allow_origins.iter().any(|o| o != "*") || !allow_origin_patterns.is_empty();
         let first = allow_origins.iter().find_map(|o| o.parse().ok());
         let allow_credentials = s.value("allow_credentials").unwrap_or(means_credentials);
         let mut config = CorsConfig {
             allow_origins,
+            allow_origin_patterns,
             allow_credentials,
             allow_methods: s.list("allow_methods").unwrap_or_default(),
             allow_headers: s.list("allow_headers").unwrap_or_default(),
@@ -276,6 +279,9 @@ fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Option<Origin>
             max_age_s: s.value("max_age_s"),
             dangerous_allow_insecure_origins: s
                 .value("dangerous_allow_insecure_origins")
+                .unwrap_or(false),
+            dangerous_allow_public_suffixes: s
+                .value("dangerous_allow_public_suffixes")
                 .unwrap_or(false),
         };
         if !config.expose_headers.iter().any(|h| h == "*") {

@@ -16,6 +16,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::policy::origin::{Origin, OriginError};
+use crate::policy::pattern::{OriginPattern, PatternError};
 
 /// The longest `Origin` that can be listed: `https://`, a host of 253 bytes, port, and some room.
 const MAX_ORIGIN_BYTES: usize = 326;
@@ -30,6 +31,8 @@ const MAX_MAX_AGE_S: u64 = 86_400;
 pub struct CorsConfig {
     /// Origins as browsers serialise them, or `["*"]` without credentials.
     pub allow_origins: Vec<String>,
+    /// Patterns such as `https://*.example.com`, see [`OriginPattern`].
+    pub allow_origin_patterns: Vec<String>,
     /// Whether listed origins may send credentials and read the answers.
     pub allow_credentials: bool,
     /// Methods beside GET, HEAD and POST; `["*"]` echoes what is asked for.
@@ -43,6 +46,8 @@ pub struct CorsConfig {
     /// Lets plain http origins off loopback use credentials: anybody on the path can then act as
     /// the user.
     pub dangerous_allow_insecure_origins: bool,
+    /// Lets a pattern cover a public suffix: everybody who registers a name there is allowed.
+    pub dangerous_allow_public_suffixes: bool,
 }
 
 /// A mistake in a [`CorsConfig`]: key, value, why, and how to mend it.
@@ -66,10 +71,20 @@ pub enum CorsConfigError {
         /// What is wrong with it.
         source: OriginError,
     },
+    /// Not a pattern, or one that covers too much.
+    #[error("{source}")]
+    Pattern {
+        /// The value as it was written.
+        value: String,
+        /// What is wrong with it.
+        source: PatternError,
+    },
     /// Plain http with credentials, off loopback.
     #[error("credentials would travel over plain http, where anybody on the path can take them")]
     InsecureOrigin {
-        /// The origin.
+        /// `allow_origins` or `allow_origin_patterns`.
+        key: &'static str,
+        /// The origin or pattern.
         value: String,
     },
     /// Not a method name.
@@ -123,10 +138,10 @@ impl CorsConfigError {
             Self::WildcardOriginWithCredentials
             | Self::WildcardBesideOrigins
             | Self::NoOrigin
-            | Self::Origin { .. }
-            | Self::InsecureOrigin { .. } => "allow_origins",
+            | Self::Origin { .. } => "allow_origins",
+            Self::Pattern { .. } => "allow_origin_patterns",
             Self::MethodMalformed { .. } | Self::MethodForbidden { .. } => "allow_methods",
-            Self::HeaderMalformed { key, .. } => key,
+            Self::InsecureOrigin { key, .. } | Self::HeaderMalformed { key, .. } => key,
             Self::HeaderForbidden { .. } => "allow_headers",
             Self::ExposedHeaderForbidden { .. } | Self::WildcardExposeWithCredentials => {
                 "expose_headers"
@@ -144,7 +159,8 @@ impl CorsConfigError {
             | Self::WildcardExposeWithCredentials => Some("*".to_owned()),
             Self::NoOrigin => None,
             Self::Origin { value, .. }
-            | Self::InsecureOrigin { value }
+            | Self::Pattern { value, .. }
+            | Self::InsecureOrigin { value, .. }
             | Self::MethodMalformed { value }
             | Self::MethodForbidden { value }
             | Self::HeaderMalformed { value, .. }
@@ -169,6 +185,8 @@ impl CorsConfigError {
                 OriginError::NotCanonical { .. } => "origin_not_canonical",
                 OriginError::Malformed(_) => "origin_malformed",
             },
+            Self::Pattern { source: PatternError::PublicSuffix(_), .. } => "public_suffix",
+            Self::Pattern { .. } => "pattern_malformed",
             Self::InsecureOrigin { .. } => "insecure_origin",
             Self::MethodMalformed { .. } => "method_malformed",
             Self::MethodForbidden { .. } => "method_forbidden",
@@ -192,6 +210,12 @@ impl CorsConfigError {
                 Some(origin) => format!("write \"{origin}\""),
                 None => "write scheme, host and port as browsers do: \"https://app.example.com\"".to_owned(),
             },
+            Self::Pattern { source: PatternError::PublicSuffix(_), .. } => {
+                "write a domain of your own, such as \"https://*.example.com\", or set dangerous_allow_public_suffixes = true".to_owned()
+            }
+            Self::Pattern { .. } => {
+                "write \"https://*.example.com\", with \":*\" for any port, or \"http://localhost:*\"".to_owned()
+            }
             Self::InsecureOrigin { .. } => {
                 "serve the frontend over https, or set dangerous_allow_insecure_origins = true".to_owned()
             }
@@ -217,7 +241,7 @@ enum Origins {
     /// `*`, possible without credentials only.
     Any,
     /// The hash needs no secret: all keys are from the configuration.
-    These(HashSet<Box<[u8]>, FixedState>),
+    These(HashSet<Box<[u8]>, FixedState>, Box<[OriginPattern]>),
 }
 
 /// Who may read what: compiled, immutable, cheap to ask.
@@ -345,8 +369,10 @@ impl CorsPolicy {
     pub fn lists(&self, origin: &HeaderValue) -> bool {
         match &self.origins {
             Origins::Any => true,
-            Origins::These(set) => {
-                origin.len() <= MAX_ORIGIN_BYTES && set.contains(origin.as_bytes())
+            Origins::These(set, patterns) => {
+                let bytes = origin.as_bytes();
+                bytes.len() <= MAX_ORIGIN_BYTES
+                    && (set.contains(bytes) || patterns.iter().any(|p| p.matches(bytes)))
             }
         }
     }
@@ -391,7 +417,7 @@ impl CorsPolicy {
         match self.origins {
             // Policies with `*` never have credentials, so the wildcard serves every cache.
             Origins::Any => HeaderValue::from_static("*"),
-            Origins::These(_) => origin.clone(),
+            Origins::These(..) => origin.clone(),
         }
     }
 
@@ -534,9 +560,9 @@ impl CorsPolicy {
             }
         }
         match (preflight, &self.origins) {
-            (true, Origins::These(_)) => add_vary(headers, PREFLIGHT_VARY),
+            (true, Origins::These(..)) => add_vary(headers, PREFLIGHT_VARY),
             (true, Origins::Any) => add_vary(headers, &PREFLIGHT_VARY[1..]),
-            (false, Origins::These(_)) => add_vary(headers, &PREFLIGHT_VARY[..1]),
+            (false, Origins::These(..)) => add_vary(headers, &PREFLIGHT_VARY[..1]),
             (false, Origins::Any) => {}
         }
     }
@@ -684,7 +710,7 @@ fn compile_origins(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Or
             errors.push(CorsConfigError::WildcardBesideOrigins);
         }
     }
-    if list.is_empty() && config.allow_credentials {
+    if list.is_empty() && config.allow_origin_patterns.is_empty() && config.allow_credentials {
         errors.push(CorsConfigError::NoOrigin);
     }
     let mut set = HashSet::with_hasher(FixedState::default());
@@ -695,13 +721,28 @@ fn compile_origins(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Or
                 let insecure = !origin.is_https() && !origin.is_loopback();
                 if insecure && config.allow_credentials && !config.dangerous_allow_insecure_origins
                 {
-                    errors.push(CorsConfigError::InsecureOrigin { value: value.clone() });
+                    let (key, value) = ("allow_origins", value.clone());
+                    errors.push(CorsConfigError::InsecureOrigin { key, value });
                 }
                 set.insert(origin.as_str().as_bytes().into());
             }
         }
     }
-    if list.iter().any(|o| o == "*") { Origins::Any } else { Origins::These(set) }
+    let mut patterns = Vec::new();
+    for value in &config.allow_origin_patterns {
+        match OriginPattern::parse(value, config.dangerous_allow_public_suffixes) {
+            Err(source) => errors.push(CorsConfigError::Pattern { value: value.clone(), source }),
+            Ok(pattern) => {
+                let insecure = config.allow_credentials && !config.dangerous_allow_insecure_origins;
+                if pattern.is_insecure() && insecure {
+                    let (key, value) = ("allow_origin_patterns", value.clone());
+                    errors.push(CorsConfigError::InsecureOrigin { key, value });
+                }
+                patterns.push(pattern);
+            }
+        }
+    }
+    if list.iter().any(|o| o == "*") { Origins::Any } else { Origins::These(set, patterns.into()) }
 }
 
 fn compile_methods(list: &[String], errors: &mut Vec<CorsConfigError>) -> Names<Vec<Box<str>>> {

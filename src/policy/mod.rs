@@ -2,11 +2,12 @@
 //!
 //! Nothing in here waits, listens, reads a clock or draws a random number, so every rule can be
 //! tested as a table and reused by other frameworks. `tests/architecture.rs` keeps the imports to
-//! `std`, `http`, `cookie`, `serde`, `thiserror`, `url` and small crypto crates.
+//! `std`, `http`, `cookie`, `serde`, `thiserror`, `url`, `psl` and small crypto crates.
 //!
 //! | module | decides | standard |
 //! |---|---|---|
 //! | [`origin`] | what is an origin, and is it written as browsers write it | [HTML: serialisation of an origin](https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin) |
+//! | [`pattern`] | does an origin fit `https://*.example.com` | – |
 //! | [`cors`] | may this origin read the answer | [Fetch: HTTP extensions for CORS](https://fetch.spec.whatwg.org/#http-cors-protocol) |
 //! | [`cookie`] | name and attributes of the session cookie | [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis) §4.1 |
 //! | [`csrf`] | may this request change anything | [Fetch Metadata](https://www.w3.org/TR/fetch-metadata/) |
@@ -16,4 +17,5 @@ pub mod cookie;
 pub mod cors;
 pub mod csrf;
 pub mod origin;
+pub mod pattern;
 pub mod session;

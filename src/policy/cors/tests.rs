@@ -243,6 +243,38 @@ fn what_a_handler_wrote_is_replaced_and_its_vary_kept() {
 }
 
 #[test]
+fn patterns_beside_listed_origins() {
+    let policy = CorsPolicy::compile(&CorsConfig {
+        allow_origin_patterns: strings(&["https://*.shop.example.com", "http://localhost:*"]),
+        ..config()
+    })
+    .unwrap();
+    for (origin, reason) in [
+        (APP, "allowed"),
+        ("https://de.shop.example.com", "allowed"),
+        ("http://localhost:9999", "allowed"),
+        ("https://shop.example.com", "origin_not_allowed"),
+        ("https://evil-shop.example.com", "origin_not_allowed"),
+        ("null", "origin_not_allowed"),
+    ] {
+        let (why, headers) = answer(&policy, "GET", &[("origin", origin)]);
+        assert_eq!(why, reason, "{origin}");
+        let granted = format!("access-control-allow-origin: {origin}");
+        assert_eq!(headers.contains(&granted), reason == "allowed", "{origin}");
+    }
+    let bad = CorsConfig {
+        allow_origins: vec![],
+        allow_origin_patterns: strings(&["https://*.co.uk", "https://*", "http://*.example.com"]),
+        ..config()
+    };
+    let errors = CorsPolicy::compile(&bad).unwrap_err();
+    let codes: Vec<_> = errors.iter().map(|e| (e.key(), e.code())).collect();
+    let key = "allow_origin_patterns";
+    let want = [(key, "public_suffix"), (key, "pattern_malformed"), (key, "insecure_origin")];
+    assert_eq!(codes, want);
+}
+
+#[test]
 fn mistakes_are_reported_together() {
     let bad = CorsConfig {
         allow_origins: strings(&[
