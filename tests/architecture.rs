@@ -52,6 +52,7 @@ fn policy_decides_and_knows_nothing_else() {
         "foldhash",
         "hmac",
         "psl",
+        "self",
         "http",
         "serde",
         "sha2",

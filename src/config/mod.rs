@@ -276,7 +276,8 @@ fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Option<Origin>
             allow_methods: s.list("allow_methods").unwrap_or_default(),
             allow_headers: s.list("allow_headers").unwrap_or_default(),
             expose_headers: s.list("expose_headers").unwrap_or_default(),
-            max_age_s: s.value("max_age_s"),
+            max_age_s: read_max_age(s),
+            debug: s.value("debug").unwrap_or(false),
             dangerous_allow_insecure_origins: s
                 .value("dangerous_allow_insecure_origins")
                 .unwrap_or(false),
@@ -297,6 +298,23 @@ fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Option<Origin>
         }
         (compiled.ok(), first)
     })
+}
+
+/// A negative number is out of range like one that is too large, not of another type.
+fn read_max_age(s: &mut Section<'_, '_>) -> Option<u64> {
+    let seconds: i64 = s.value("max_age_s")?;
+    let value = u64::try_from(seconds).ok();
+    if value.is_none() {
+        let error = CorsConfigError::MaxAge { value: 0 };
+        s.fault(
+            error.key(),
+            Some(seconds.to_string()),
+            error.code(),
+            &error.to_string(),
+            &error.mend(),
+        );
+    }
+    value
 }
 
 /// Where to go after a logout: by default to the frontend.

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 const NOT_YET: &str = "this version does not have it yet";
 
 /// Names that are fixed for what is still to come, so that nobody takes them for typing mistakes.
-const LATER: [&str; 20] = [
+const LATER: [&str; 19] = [
     "csrf",
     "gateway",
     "oidc",
@@ -22,7 +22,6 @@ const LATER: [&str; 20] = [
     "redis",
     "return_url",
     "token",
-    "cors.debug",
     "logout.revoke",
     "logout.rp_initiated",
     "server.admin_listen",

@@ -5,230 +5,32 @@
 //! one request into a [`CorsDecision`] that knows its reason; [`CorsPolicy::apply`] writes exactly
 //! that decision onto a response. Both are linear in the size of the request and bounded.
 
+mod answer;
+mod compile;
+mod hint;
+mod mistake;
+mod words;
+
+pub use self::compile::CorsConfig;
+pub use self::hint::Hint;
+pub use self::mistake::CorsConfigError;
+
 use std::collections::HashSet;
 
 use foldhash::fast::FixedState;
-use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, Entry, HeaderName, ORIGIN, VARY,
-};
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::policy::origin::{Origin, OriginError};
-use crate::policy::pattern::{OriginPattern, PatternError};
+use crate::policy::cors::words::{is_forbidden_method, is_safelisted, is_token, token_case};
+use crate::policy::pattern::OriginPattern;
 
 /// The longest `Origin` that can be listed: `https://`, a host of 253 bytes, port, and some room.
 const MAX_ORIGIN_BYTES: usize = 326;
 const MAX_METHOD_BYTES: usize = 64;
 const MAX_REQUEST_HEADERS_BYTES: usize = 4096;
 const MAX_REQUEST_HEADERS: usize = 100;
-/// Browsers cap it lower (7,200 s in Chromium, 86,400 s in Firefox).
-const MAX_MAX_AGE_S: u64 = 86_400;
-
-/// What a policy is made from; the names are those of FastAPI's `CORSMiddleware`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CorsConfig {
-    /// Origins as browsers serialise them, or `["*"]` without credentials.
-    pub allow_origins: Vec<String>,
-    /// Patterns such as `https://*.example.com`, see [`OriginPattern`].
-    pub allow_origin_patterns: Vec<String>,
-    /// Whether listed origins may send credentials and read the answers.
-    pub allow_credentials: bool,
-    /// Methods beside GET, HEAD and POST; `["*"]` echoes what is asked for.
-    pub allow_methods: Vec<String>,
-    /// Request headers beside the safelisted ones; `["*"]` echoes what is asked for.
-    pub allow_headers: Vec<String>,
-    /// Response headers that scripts may read.
-    pub expose_headers: Vec<String>,
-    /// How long browsers may cache a preflight, in seconds; `None` leaves it to them (5 s).
-    pub max_age_s: Option<u64>,
-    /// Lets plain http origins off loopback use credentials: anybody on the path can then act as
-    /// the user.
-    pub dangerous_allow_insecure_origins: bool,
-    /// Lets a pattern cover a public suffix: everybody who registers a name there is allowed.
-    pub dangerous_allow_public_suffixes: bool,
-}
-
-/// A mistake in a [`CorsConfig`]: key, value, why, and how to mend it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CorsConfigError {
-    /// `*` among the origins of a policy with credentials.
-    #[error("browsers refuse `*` on a response to a request with credentials")]
-    WildcardOriginWithCredentials,
-    /// `*` beside other origins.
-    #[error("`*` already stands for every origin")]
-    WildcardBesideOrigins,
-    /// A policy with credentials that lists nobody.
-    #[error("credentials are allowed, but no origin is listed that could use them")]
-    NoOrigin,
-    /// Not an origin that a browser would send.
-    #[error("{source}")]
-    Origin {
-        /// The value as it was written.
-        value: String,
-        /// What is wrong with it.
-        source: OriginError,
-    },
-    /// Not a pattern, or one that covers too much.
-    #[error("{source}")]
-    Pattern {
-        /// The value as it was written.
-        value: String,
-        /// What is wrong with it.
-        source: PatternError,
-    },
-    /// Plain http with credentials, off loopback.
-    #[error("credentials would travel over plain http, where anybody on the path can take them")]
-    InsecureOrigin {
-        /// `allow_origins` or `allow_origin_patterns`.
-        key: &'static str,
-        /// The origin or pattern.
-        value: String,
-    },
-    /// Not a method name.
-    #[error("not a method name")]
-    MethodMalformed {
-        /// The value as it was written.
-        value: String,
-    },
-    /// CONNECT, TRACE or TRACK.
-    #[error("browsers never send this method for a script")]
-    MethodForbidden {
-        /// The value as it was written.
-        value: String,
-    },
-    /// Not a header name.
-    #[error("not a header name")]
-    HeaderMalformed {
-        /// `allow_headers` or `expose_headers`.
-        key: &'static str,
-        /// The value as it was written.
-        value: String,
-    },
-    /// A request header that scripts cannot set, or `access-control-…`.
-    #[error("scripts cannot set this header, so allowing it does nothing")]
-    HeaderForbidden {
-        /// The value as it was written.
-        value: String,
-    },
-    /// `set-cookie` or an `access-control-…` header among the exposed ones.
-    #[error("browsers never show this header to scripts")]
-    ExposedHeaderForbidden {
-        /// The value as it was written.
-        value: String,
-    },
-    /// `*` among the exposed headers of a policy with credentials.
-    #[error("with credentials, browsers take `*` for a header of that name")]
-    WildcardExposeWithCredentials,
-    /// More than a day.
-    #[error("must be between 0 and {MAX_MAX_AGE_S}")]
-    MaxAge {
-        /// The value as it was written.
-        value: u64,
-    },
-}
-
-impl CorsConfigError {
-    /// The key that holds the mistake.
-    #[must_use]
-    pub fn key(&self) -> &'static str {
-        match self {
-            Self::WildcardOriginWithCredentials
-            | Self::WildcardBesideOrigins
-            | Self::NoOrigin
-            | Self::Origin { .. } => "allow_origins",
-            Self::Pattern { .. } => "allow_origin_patterns",
-            Self::MethodMalformed { .. } | Self::MethodForbidden { .. } => "allow_methods",
-            Self::InsecureOrigin { key, .. } | Self::HeaderMalformed { key, .. } => key,
-            Self::HeaderForbidden { .. } => "allow_headers",
-            Self::ExposedHeaderForbidden { .. } | Self::WildcardExposeWithCredentials => {
-                "expose_headers"
-            }
-            Self::MaxAge { .. } => "max_age_s",
-        }
-    }
-
-    /// The offending value, where there is one.
-    #[must_use]
-    pub fn value(&self) -> Option<String> {
-        match self {
-            Self::WildcardOriginWithCredentials
-            | Self::WildcardBesideOrigins
-            | Self::WildcardExposeWithCredentials => Some("*".to_owned()),
-            Self::NoOrigin => None,
-            Self::Origin { value, .. }
-            | Self::Pattern { value, .. }
-            | Self::InsecureOrigin { value, .. }
-            | Self::MethodMalformed { value }
-            | Self::MethodForbidden { value }
-            | Self::HeaderMalformed { value, .. }
-            | Self::HeaderForbidden { value }
-            | Self::ExposedHeaderForbidden { value } => Some(value.clone()),
-            Self::MaxAge { value } => Some(value.to_string()),
-        }
-    }
-
-    /// A stable name for programs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::WildcardOriginWithCredentials => "wildcard_origin_with_credentials",
-            Self::WildcardBesideOrigins => "wildcard_beside_origins",
-            Self::NoOrigin => "no_origin",
-            Self::Origin { source, .. } => match source {
-                OriginError::Wildcard => "wildcard_origin_with_credentials",
-                OriginError::Null => "null_origin",
-                OriginError::SchemeMissing => "origin_scheme_missing",
-                OriginError::SchemeUnsupported(_) => "origin_scheme_unsupported",
-                OriginError::NotCanonical { .. } => "origin_not_canonical",
-                OriginError::Malformed(_) => "origin_malformed",
-            },
-            Self::Pattern { source: PatternError::PublicSuffix(_), .. } => "public_suffix",
-            Self::Pattern { .. } => "pattern_malformed",
-            Self::InsecureOrigin { .. } => "insecure_origin",
-            Self::MethodMalformed { .. } => "method_malformed",
-            Self::MethodForbidden { .. } => "method_forbidden",
-            Self::HeaderMalformed { .. } => "header_malformed",
-            Self::HeaderForbidden { .. } => "header_forbidden",
-            Self::ExposedHeaderForbidden { .. } => "exposed_header_forbidden",
-            Self::WildcardExposeWithCredentials => "wildcard_expose_with_credentials",
-            Self::MaxAge { .. } => "max_age_out_of_range",
-        }
-    }
-
-    /// What to write instead.
-    #[must_use]
-    pub fn mend(&self) -> String {
-        match self {
-            Self::WildcardOriginWithCredentials | Self::NoOrigin => {
-                "list the origins of your frontends, such as \"https://app.example.com\", or set allow_credentials = false".to_owned()
-            }
-            Self::WildcardBesideOrigins => "write [\"*\"] alone, or leave it out".to_owned(),
-            Self::Origin { source, .. } => match source.suggestion() {
-                Some(origin) => format!("write \"{origin}\""),
-                None => "write scheme, host and port as browsers do: \"https://app.example.com\"".to_owned(),
-            },
-            Self::Pattern { source: PatternError::PublicSuffix(_), .. } => {
-                "write a domain of your own, such as \"https://*.example.com\", or set dangerous_allow_public_suffixes = true".to_owned()
-            }
-            Self::Pattern { .. } => {
-                "write \"https://*.example.com\", with \":*\" for any port, or \"http://localhost:*\"".to_owned()
-            }
-            Self::InsecureOrigin { .. } => {
-                "serve the frontend over https, or set dangerous_allow_insecure_origins = true".to_owned()
-            }
-            Self::MethodMalformed { .. } => "write a method such as \"PUT\", or \"*\"".to_owned(),
-            Self::HeaderMalformed { .. } => "write a header name such as \"x-request-id\"".to_owned(),
-            Self::MethodForbidden { .. } | Self::HeaderForbidden { .. } | Self::ExposedHeaderForbidden { .. } => {
-                "leave it out".to_owned()
-            }
-            Self::WildcardExposeWithCredentials => "list the names that scripts have to read".to_owned(),
-            Self::MaxAge { .. } => "write 600 for ten minutes, 0 to switch the cache off, or leave it out".to_owned(),
-        }
-    }
-}
+/// Names up to here are looked up by hash.
+const USUAL_NAME_BYTES: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Names<T> {
@@ -253,6 +55,7 @@ pub struct CorsPolicy {
     headers: Names<HashSet<Box<str>>>,
     expose: Option<HeaderValue>,
     max_age: Option<HeaderValue>,
+    debug: bool,
 }
 
 /// What the policy says about one request, and why.
@@ -268,8 +71,8 @@ pub enum CorsDecision {
     ActualUnlisted,
     /// A preflight that is granted.
     Preflight(PreflightGrant),
-    /// A preflight that is refused.
-    PreflightRefused(Refusal),
+    /// A preflight that is refused; in debug mode with what the developer is told.
+    PreflightRefused(Refusal, Option<Box<Hint>>),
 }
 
 /// A decision in words, as `withcreds cors` prints it.
@@ -317,11 +120,17 @@ impl CorsDecision {
         match self {
             Self::NotCors => "no_origin",
             Self::Actual(_) | Self::Preflight(_) => "allowed",
-            Self::ActualUnlisted | Self::PreflightRefused(Refusal::Origin) => "origin_not_allowed",
-            Self::PreflightRefused(Refusal::Method) => "method_not_allowed",
-            Self::PreflightRefused(Refusal::Header) => "header_not_allowed",
-            Self::PreflightRefused(Refusal::TooLong) => "request_headers_too_long",
-            Self::PreflightRefused(Refusal::Malformed) => "request_headers_malformed",
+            Self::ActualUnlisted => Refusal::Origin.code(),
+            Self::PreflightRefused(refusal, _) => refusal.code(),
+        }
+    }
+
+    /// What debug mode says about a refused preflight.
+    #[must_use]
+    pub fn hint(&self) -> Option<&Hint> {
+        match self {
+            Self::PreflightRefused(_, hint) => hint.as_deref(),
+            _ => None,
         }
     }
 
@@ -330,40 +139,32 @@ impl CorsDecision {
     pub fn preflight_status(&self) -> Option<StatusCode> {
         match self {
             Self::Preflight(_) => Some(StatusCode::NO_CONTENT),
-            Self::PreflightRefused(_) => Some(StatusCode::FORBIDDEN),
+            // Browsers look at the status before method and headers: behind a 403 they would never
+            // name the one that is missing.
+            Self::PreflightRefused(_, Some(hint)) if hint.names_the_fault() => {
+                Some(StatusCode::NO_CONTENT)
+            }
+            Self::PreflightRefused(..) => Some(StatusCode::FORBIDDEN),
             _ => None,
         }
     }
 }
 
-impl CorsPolicy {
-    /// Checks and compiles a policy.
-    ///
-    /// # Errors
-    ///
-    /// Every mistake of the configuration at once.
-    pub fn compile(config: &CorsConfig) -> Result<Self, Vec<CorsConfigError>> {
-        let mut errors = Vec::new();
-        let origins = compile_origins(config, &mut errors);
-        let methods = compile_methods(&config.allow_methods, &mut errors);
-        let headers = compile_allow_headers(&config.allow_headers, &mut errors);
-        let expose = compile_expose(config, &mut errors);
-        if let Some(value) = config.max_age_s.filter(|s| *s > MAX_MAX_AGE_S) {
-            errors.push(CorsConfigError::MaxAge { value });
+impl Refusal {
+    /// The stable name of the reason.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Origin => "origin_not_allowed",
+            Self::Method => "method_not_allowed",
+            Self::Header => "header_not_allowed",
+            Self::TooLong => "request_headers_too_long",
+            Self::Malformed => "request_headers_malformed",
         }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        Ok(Self {
-            origins,
-            credentials: config.allow_credentials,
-            methods,
-            headers,
-            expose,
-            max_age: config.max_age_s.map(HeaderValue::from),
-        })
     }
+}
 
+impl CorsPolicy {
     /// Whether scripts of this origin may read answers.
     #[must_use]
     pub fn lists(&self, origin: &HeaderValue) -> bool {
@@ -375,6 +176,35 @@ impl CorsPolicy {
                     && (set.contains(bytes) || patterns.iter().any(|p| p.matches(bytes)))
             }
         }
+    }
+
+    /// Whether every origin is allowed, by `*`.
+    fn is_wildcard(&self) -> bool {
+        self.origins == Origins::Any
+    }
+
+    /// Whether refused preflights say why.
+    #[must_use]
+    pub fn is_debug(&self) -> bool {
+        self.debug
+    }
+
+    /// The policy in half a line, for people: `2 origins and 1 pattern, with credentials`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let who = match &self.origins {
+            Origins::Any => "every origin".to_owned(),
+            Origins::These(set, patterns) => match (set.len(), patterns.len()) {
+                (0, 0) => "no origin".to_owned(),
+                (origins, 0) => count(origins, "origin"),
+                (0, patterns) => count(patterns, "pattern"),
+                (origins, patterns) => {
+                    format!("{} and {}", count(origins, "origin"), count(patterns, "pattern"))
+                }
+            },
+        };
+        format!("{who}, {} credentials", if self.credentials { "with" } else { "without" })
     }
 
     /// Whether the policy grants credentials.
@@ -394,23 +224,24 @@ impl CorsPolicy {
         let mut origins = headers.get_all(ORIGIN).iter();
         let Some(origin) = origins.next() else { return CorsDecision::NotCors };
         // Two different Origin lines are nobody's.
-        let listed = self.lists(origin) && origins.all(|line| line == origin);
+        let listed =
+            self.lists(origin) && (self.is_wildcard() || origins.all(|line| line == origin));
         let mut asked = (method == Method::OPTIONS)
             .then(|| headers.get_all(ACCESS_CONTROL_REQUEST_METHOD).iter())
             .into_iter()
             .flatten();
-        match (asked.next(), listed) {
-            (None, true) => CorsDecision::Actual(self.allow_origin_value(origin)),
-            (None, false) => CorsDecision::ActualUnlisted,
-            (Some(_), false) => CorsDecision::PreflightRefused(Refusal::Origin),
-            (Some(_), true) if asked.next().is_some() => {
-                CorsDecision::PreflightRefused(Refusal::Method)
-            }
+        let refusal = match (asked.next(), listed) {
+            (None, true) => return CorsDecision::Actual(self.allow_origin_value(origin)),
+            (None, false) => return CorsDecision::ActualUnlisted,
+            (Some(_), false) => Refusal::Origin,
+            (Some(_), true) if asked.next().is_some() => Refusal::Method,
             (Some(method), true) => match self.decide_preflight(origin, method, headers) {
-                Ok(grant) => CorsDecision::Preflight(grant),
-                Err(refusal) => CorsDecision::PreflightRefused(refusal),
+                Ok(grant) => return CorsDecision::Preflight(grant),
+                Err(refusal) => refusal,
             },
-        }
+        };
+        let hint = self.debug.then(|| Box::new(self.hint_at(refusal, origin, headers)));
+        CorsDecision::PreflightRefused(refusal, hint)
     }
 
     fn allow_origin_value(&self, origin: &HeaderValue) -> HeaderValue {
@@ -504,8 +335,11 @@ impl CorsPolicy {
         match &self.headers {
             Names::Any => name != b"*",
             Names::These(set) => {
-                let mut lower = [0; 64];
-                let Some(buffer) = lower.get_mut(..name.len()) else { return false };
+                let mut lower = [0; USUAL_NAME_BYTES];
+                let Some(buffer) = lower.get_mut(..name.len()) else {
+                    // At most 64 of them fit into what is read of a request.
+                    return set.iter().any(|listed| listed.as_bytes().eq_ignore_ascii_case(name));
+                };
                 buffer.copy_from_slice(name);
                 buffer.make_ascii_lowercase();
                 std::str::from_utf8(buffer).is_ok_and(|n| set.contains(n) || is_safelisted(n))
@@ -522,7 +356,7 @@ impl CorsPolicy {
             CorsDecision::Actual(_) => ("actual", true),
             CorsDecision::ActualUnlisted => ("actual", false),
             CorsDecision::Preflight(_) => ("preflight", true),
-            CorsDecision::PreflightRefused(_) => ("preflight", false),
+            CorsDecision::PreflightRefused(..) => ("preflight", false),
         };
         let reason = decision.reason();
         let status = decision.preflight_status().map(|status| status.as_u16());
@@ -532,274 +366,6 @@ impl CorsPolicy {
         let headers = added.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
         Explanation { kind, allowed, reason, status, headers }
     }
-
-    /// Writes the decision onto the headers of a response: exactly the CORS headers of this
-    /// policy, whatever a handler wrote before, and `Vary`.
-    pub fn apply(&self, decision: CorsDecision, headers: &mut HeaderMap) {
-        remove_cors_headers(headers);
-        let preflight = decision.preflight_status().is_some();
-        match decision {
-            CorsDecision::NotCors
-            | CorsDecision::ActualUnlisted
-            | CorsDecision::PreflightRefused(_) => {}
-            CorsDecision::Actual(origin) => {
-                self.write_grant(origin, headers);
-                if let Some(expose) = &self.expose {
-                    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, expose.clone());
-                }
-            }
-            CorsDecision::Preflight(grant) => {
-                self.write_grant(grant.origin, headers);
-                headers.insert(ACCESS_CONTROL_ALLOW_METHODS, grant.method);
-                if let Some(names) = grant.headers {
-                    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
-                }
-                if let Some(max_age) = &self.max_age {
-                    headers.insert(ACCESS_CONTROL_MAX_AGE, max_age.clone());
-                }
-            }
-        }
-        match (preflight, &self.origins) {
-            (true, Origins::These(..)) => add_vary(headers, PREFLIGHT_VARY),
-            (true, Origins::Any) => add_vary(headers, &PREFLIGHT_VARY[1..]),
-            (false, Origins::These(..)) => add_vary(headers, &PREFLIGHT_VARY[..1]),
-            (false, Origins::Any) => {}
-        }
-    }
-
-    fn write_grant(&self, origin: HeaderValue, headers: &mut HeaderMap) {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        if self.credentials {
-            let granted = HeaderValue::from_static("true");
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, granted);
-        }
-    }
-}
-
-/// What a shared cache must tell apart. The answer differs by origin even where CORS is refused.
-const PREFLIGHT_VARY: &[&str] =
-    &["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"];
-
-fn add_vary(headers: &mut HeaderMap, names: &[&'static str]) {
-    match headers.entry(VARY) {
-        Entry::Vacant(vacant) => {
-            vacant.insert(match names {
-                ["Origin"] => HeaderValue::from_static("Origin"),
-                [_, _] => HeaderValue::from_static(
-                    "Access-Control-Request-Method, Access-Control-Request-Headers",
-                ),
-                _ => HeaderValue::from_static(
-                    "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
-                ),
-            });
-        }
-        Entry::Occupied(mut occupied) => {
-            let has = |wanted: &str| {
-                occupied.iter().flat_map(|line| line.as_bytes().split(|b| *b == b',')).any(|name| {
-                    let name = name.trim_ascii();
-                    name == b"*" || name.eq_ignore_ascii_case(wanted.as_bytes())
-                })
-            };
-            let missing: Vec<_> = names.iter().copied().filter(|name| !has(name)).collect();
-            for name in missing {
-                occupied.append(HeaderValue::from_static(name));
-            }
-        }
-    }
-}
-
-fn remove_cors_headers(headers: &mut HeaderMap) {
-    // Looking first keeps the common case free of hashing.
-    while let Some(name) =
-        headers.keys().find(|name| name.as_str().starts_with("access-control-")).cloned()
-    {
-        headers.remove(name);
-    }
-}
-
-const TOKEN: u8 = 1;
-const UPPER: u8 = 2;
-
-/// What each byte is in a token. A table, because header names are walked on every preflight.
-static CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0u8;
-    while byte < 128 {
-        classes[byte as usize] = match byte {
-            b'A'..=b'Z' => TOKEN | UPPER,
-            b'!'
-            | b'#'..=b'\''
-            | b'*'
-            | b'+'
-            | b'-'
-            | b'.'
-            | b'0'..=b'9'
-            | b'^'..=b'z'
-            | b'|'
-            | b'~' => TOKEN,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    classes
-};
-
-/// Whether the bytes are a token: [RFC 9110 §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#name-tokens).
-fn is_token(bytes: &[u8]) -> bool {
-    token_case(bytes).is_some()
-}
-
-/// `None` if the bytes are no token; otherwise whether a letter is in upper case.
-fn token_case(bytes: &[u8]) -> Option<bool> {
-    let (mut all, mut any) = (TOKEN, 0);
-    for byte in bytes {
-        let class = CLASSES[usize::from(*byte)];
-        all &= class;
-        any |= class;
-    }
-    (all != 0 && !bytes.is_empty()).then_some(any & UPPER != 0)
-}
-
-/// [Fetch: forbidden method](https://fetch.spec.whatwg.org/#forbidden-method).
-fn is_forbidden_method(method: &[u8]) -> bool {
-    [b"CONNECT".as_slice(), b"TRACE", b"TRACK"].iter().any(|m| method.eq_ignore_ascii_case(m))
-}
-
-/// Names that need no permission; browsers name them in a preflight only for unusual values
-/// ([Fetch](https://fetch.spec.whatwg.org/#cors-safelisted-request-header)).
-fn is_safelisted(name: &str) -> bool {
-    matches!(name, "accept" | "accept-language" | "content-language" | "content-type" | "range")
-}
-
-/// [Fetch: forbidden request-header](https://fetch.spec.whatwg.org/#forbidden-request-header).
-fn is_forbidden_header(name: &str) -> bool {
-    const NAMES: [&str; 20] = [
-        "accept-charset",
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "cookie",
-        "cookie2",
-        "date",
-        "dnt",
-        "expect",
-        "host",
-        "keep-alive",
-        "origin",
-        "referer",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-        "permissions-policy",
-    ];
-    NAMES.contains(&name)
-        || name.starts_with("sec-")
-        || name.starts_with("proxy-")
-        || name.starts_with("access-control-")
-}
-
-fn compile_origins(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Origins {
-    let list = &config.allow_origins;
-    if list.iter().any(|o| o == "*") {
-        if config.allow_credentials {
-            errors.push(CorsConfigError::WildcardOriginWithCredentials);
-        } else if list.iter().any(|o| o != "*") {
-            errors.push(CorsConfigError::WildcardBesideOrigins);
-        }
-    }
-    if list.is_empty() && config.allow_origin_patterns.is_empty() && config.allow_credentials {
-        errors.push(CorsConfigError::NoOrigin);
-    }
-    let mut set = HashSet::with_hasher(FixedState::default());
-    for value in list.iter().filter(|o| *o != "*") {
-        match value.parse::<Origin>() {
-            Err(source) => errors.push(CorsConfigError::Origin { value: value.clone(), source }),
-            Ok(origin) => {
-                let insecure = !origin.is_https() && !origin.is_loopback();
-                if insecure && config.allow_credentials && !config.dangerous_allow_insecure_origins
-                {
-                    let (key, value) = ("allow_origins", value.clone());
-                    errors.push(CorsConfigError::InsecureOrigin { key, value });
-                }
-                set.insert(origin.as_str().as_bytes().into());
-            }
-        }
-    }
-    let mut patterns = Vec::new();
-    for value in &config.allow_origin_patterns {
-        match OriginPattern::parse(value, config.dangerous_allow_public_suffixes) {
-            Err(source) => errors.push(CorsConfigError::Pattern { value: value.clone(), source }),
-            Ok(pattern) => {
-                let insecure = config.allow_credentials && !config.dangerous_allow_insecure_origins;
-                if pattern.is_insecure() && insecure {
-                    let (key, value) = ("allow_origin_patterns", value.clone());
-                    errors.push(CorsConfigError::InsecureOrigin { key, value });
-                }
-                patterns.push(pattern);
-            }
-        }
-    }
-    if list.iter().any(|o| o == "*") { Origins::Any } else { Origins::These(set, patterns.into()) }
-}
-
-fn compile_methods(list: &[String], errors: &mut Vec<CorsConfigError>) -> Names<Vec<Box<str>>> {
-    let mut these: Vec<Box<str>> = Vec::new();
-    for value in list.iter().filter(|m| *m != "*") {
-        if value.len() > MAX_METHOD_BYTES || !is_token(value.as_bytes()) {
-            errors.push(CorsConfigError::MethodMalformed { value: value.clone() });
-        } else if is_forbidden_method(value.as_bytes()) {
-            errors.push(CorsConfigError::MethodForbidden { value: value.clone() });
-        } else {
-            these.push(value.as_str().into());
-        }
-    }
-    if list.iter().any(|m| m == "*") { Names::Any } else { Names::These(these) }
-}
-
-fn compile_allow_headers(
-    list: &[String],
-    errors: &mut Vec<CorsConfigError>,
-) -> Names<HashSet<Box<str>>> {
-    let mut these = HashSet::new();
-    for value in list.iter().filter(|h| *h != "*") {
-        let lower = value.to_ascii_lowercase();
-        if value.len() > 64 || !is_token(value.as_bytes()) {
-            errors.push(CorsConfigError::HeaderMalformed {
-                key: "allow_headers",
-                value: value.clone(),
-            });
-        } else if is_forbidden_header(&lower) {
-            errors.push(CorsConfigError::HeaderForbidden { value: value.clone() });
-        } else {
-            these.insert(lower.into());
-        }
-    }
-    if list.iter().any(|h| h == "*") { Names::Any } else { Names::These(these) }
-}
-
-fn compile_expose(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Option<HeaderValue> {
-    let mut names: Vec<String> = Vec::new();
-    for value in &config.expose_headers {
-        let lower = value.to_ascii_lowercase();
-        if value == "*" {
-            if config.allow_credentials {
-                errors.push(CorsConfigError::WildcardExposeWithCredentials);
-            }
-        } else if HeaderName::try_from(value).is_err() {
-            let (key, value) = ("expose_headers", value.clone());
-            errors.push(CorsConfigError::HeaderMalformed { key, value });
-            continue;
-        } else if lower.starts_with("set-cookie") || lower.starts_with("access-control-") {
-            errors.push(CorsConfigError::ExposedHeaderForbidden { value: value.clone() });
-        }
-        if !names.contains(&lower) {
-            names.push(lower);
-        }
-    }
-    if names.is_empty() { None } else { HeaderValue::try_from(names.join(", ")).ok() }
 }
 
 #[cfg(test)]

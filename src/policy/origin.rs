@@ -15,9 +15,15 @@ pub enum OriginError {
     /// The value is `null`, which every sandboxed frame and local file sends.
     #[error("`null` stands for every opaque origin: any sandboxed frame or local file sends it")]
     Null,
+    /// A star in a place where only origins stand.
+    #[error("a star is no part of an origin: patterns stand in allow_origin_patterns")]
+    Star,
     /// There is no `scheme://` in front.
     #[error("the scheme is missing")]
-    SchemeMissing,
+    SchemeMissing {
+        /// With https in front, if that makes an origin.
+        suggestion: Option<String>,
+    },
     /// A scheme that no page with cookies has.
     #[error("the scheme is `{0}`, but only http and https pages send cookies")]
     SchemeUnsupported(String),
@@ -40,6 +46,7 @@ impl OriginError {
     pub fn suggestion(&self) -> Option<&str> {
         match self {
             Self::NotCanonical { canonical, .. } => Some(canonical),
+            Self::SchemeMissing { suggestion } => suggestion.as_deref(),
             _ => None,
         }
     }
@@ -93,10 +100,11 @@ impl FromStr for Origin {
         match text {
             "*" => return Err(OriginError::Wildcard),
             "null" => return Err(OriginError::Null),
+            _ if text.contains('*') => return Err(OriginError::Star),
             _ => {}
         }
         let Some((scheme, _)) = text.split_once("://") else {
-            return Err(OriginError::SchemeMissing);
+            return Err(OriginError::SchemeMissing { suggestion: with_https(text) });
         };
         let url = Url::parse(text).map_err(|e| OriginError::Malformed(e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -129,6 +137,18 @@ impl FromStr for Origin {
             "it is not written as browsers write origins"
         };
         Err(OriginError::NotCanonical { reason, canonical })
+    }
+}
+
+/// `app.example.com` most likely means `https://app.example.com`. Not so `app`, nor `data:x`.
+fn with_https(text: &str) -> Option<String> {
+    let (host, port) = text.split_once(':').unwrap_or((text, "443"));
+    if !host.contains('.') || port.parse::<u16>().is_err() {
+        return None;
+    }
+    match format!("https://{text}").parse::<Origin>() {
+        Ok(origin) => Some(origin.to_string()),
+        Err(error) => error.suggestion().map(str::to_owned),
     }
 }
 
@@ -168,7 +188,12 @@ mod tests {
             ("http://[0:0::1]", Err(Some("http://[::1]"))),
             ("https://app.example.com:99999", Err(None)),
             ("https://", Err(None)),
-            ("app.example.com", Err(None)),
+            ("app.example.com", Err(Some("https://app.example.com"))),
+            ("App.example.com:8443", Err(Some("https://app.example.com:8443"))),
+            ("app", Err(None)),
+            ("//app.example.com", Err(Some("https://app.example.com"))),
+            ("data:text/html.x", Err(None)),
+            ("https://*.example.com", Err(None)),
             ("ftp://app.example.com", Err(None)),
             ("*", Err(None)),
             ("null", Err(None)),

@@ -3,6 +3,8 @@
 //! A pattern is matched label by label, without regular expressions: a star stands for one or more
 //! whole labels in front, never for none, so the domain itself has to be listed on its own.
 
+use std::fmt;
+
 use crate::policy::origin::{Origin, OriginError};
 
 /// Why a text is not a pattern.
@@ -15,9 +17,24 @@ pub enum PatternError {
     /// What is left without the stars is no origin.
     #[error("{0}")]
     Origin(#[from] OriginError),
+    /// Not written as browsers write origins.
+    #[error("{reason}")]
+    NotCanonical {
+        /// What is wrong with the spelling.
+        reason: &'static str,
+        /// The pattern that the author most likely meant.
+        canonical: String,
+    },
     /// Anybody can register a name there.
     #[error("`{0}` is a public suffix: anybody can have a host below it")]
     PublicSuffix(String),
+}
+
+const HTTPS: &str = "https://";
+const HTTP: &str = "http://";
+
+fn starts_with(text: &str, scheme: &str) -> bool {
+    text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,22 +64,33 @@ impl OriginPattern {
     ///
     /// [`PatternError`].
     pub fn parse(text: &str, allow_public_suffixes: bool) -> Result<Self, PatternError> {
-        let scheme = ["https://", "http://"].into_iter().find(|scheme| text.starts_with(scheme));
+        let scheme = [HTTPS, HTTP].into_iter().find(|scheme| starts_with(text, scheme));
         let scheme = scheme.ok_or(PatternError::Malformed)?;
-        let authority = &text[scheme.len()..];
-        let (authority, any_port) = match authority.strip_suffix(":*") {
+        let (authority, wildcard) = match text[scheme.len()..].strip_prefix("*.") {
             Some(rest) => (rest, true),
-            None => (authority, false),
+            None => (&text[scheme.len()..], false),
         };
-        let (authority, wildcard) = match authority.strip_prefix("*.") {
-            Some(rest) => (rest, true),
-            None => (authority, false),
+        // A path after `:*` is named as such, below.
+        let (authority, any_port) = match authority.split_once(":*") {
+            Some((host, "")) => (host.to_owned(), true),
+            Some((host, rest)) if rest.starts_with('/') => (format!("{host}{rest}"), true),
+            Some(_) => return Err(PatternError::Malformed),
+            None => (authority.to_owned(), false),
         };
         if authority.contains('*') || !(any_port || wildcard) {
             return Err(PatternError::Malformed);
         }
         // What is left has to be an origin as browsers write it, port included.
-        let base: Origin = format!("{scheme}{authority}").parse()?;
+        let base = match format!("{}{authority}", &text[..scheme.len()]).parse::<Origin>() {
+            Ok(base) => base,
+            Err(OriginError::NotCanonical { reason, canonical }) => {
+                let star = if wildcard { "*." } else { "" };
+                let port = if any_port { ":*" } else { "" };
+                let canonical = format!("{scheme}{star}{}{port}", &canonical[scheme.len()..]);
+                return Err(PatternError::NotCanonical { reason, canonical });
+            }
+            Err(error) => return Err(error.into()),
+        };
         let port = match authority.strip_prefix(base.host()) {
             Some("") if any_port => Port::Any,
             Some("") => Port::Default,
@@ -87,7 +115,7 @@ impl OriginPattern {
     /// Whether its origins would send credentials over plain http off this machine.
     #[must_use]
     pub fn is_insecure(&self) -> bool {
-        self.scheme == "http://" && !self.loopback
+        self.scheme == HTTP && !self.loopback
     }
 
     /// Whether an `Origin` header, exactly as browsers write it, fits.
@@ -111,7 +139,7 @@ impl OriginPattern {
             (Port::Exact(wanted), Some(port)) => number(port) == Some(wanted),
             // Browsers leave the default port out.
             (Port::Any, Some(port)) => {
-                let default = if self.scheme == "https://" { 443 } else { 80 };
+                let default = if self.scheme == HTTPS { 443 } else { 80 };
                 number(port).is_some_and(|n| n != default)
             }
         }
@@ -123,6 +151,19 @@ impl OriginPattern {
             return host == wanted;
         }
         host.strip_suffix(wanted).is_some_and(|labels| labels.split(|b| *b == b'.').all(is_label))
+    }
+}
+
+/// Prints what [`OriginPattern::parse`] takes.
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.host.starts_with('.') { "*" } else { "" };
+        write!(f, "{}{star}{}", self.scheme, self.host)?;
+        match self.port {
+            Port::Default => Ok(()),
+            Port::Exact(port) => write!(f, ":{port}"),
+            Port::Any => f.write_str(":*"),
+        }
     }
 }
 
@@ -178,6 +219,25 @@ mod tests {
             let parsed =
                 OriginPattern::parse(pattern, false).unwrap_or_else(|e| panic!("{pattern}: {e}"));
             assert_eq!(parsed.matches(origin.as_bytes()), fits, "{pattern} {origin}");
+            assert_eq!(parsed.to_string(), pattern);
+        }
+    }
+
+    #[test]
+    fn the_spelling_is_corrected() {
+        for (text, want) in [
+            ("https://*.example.com/", "https://*.example.com"),
+            ("https://*.EXAMPLE.com", "https://*.example.com"),
+            ("HTTPS://*.example.com:8443", "https://*.example.com:8443"),
+            ("https://*.example.com:443", "https://*.example.com"),
+            ("https://*.example.com:*/x", "https://*.example.com:*"),
+            ("https://*.bücher.example", "https://*.xn--bcher-kva.example"),
+            ("http://LOCALHOST:*", "http://localhost:*"),
+        ] {
+            match OriginPattern::parse(text, false) {
+                Err(PatternError::NotCanonical { canonical, .. }) => assert_eq!(canonical, want),
+                other => panic!("{text}: {other:?}"),
+            }
         }
     }
 

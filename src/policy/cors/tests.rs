@@ -1,3 +1,6 @@
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderName, VARY,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -213,9 +216,162 @@ fn a_policy_without_credentials() {
         ..config()
     })
     .unwrap();
-    let (reason, headers) = answer(&policy, "GET", &[("origin", "https://anybody.example")]);
-    let want = ["access-control-allow-origin: *", "access-control-expose-headers: *"];
-    assert_eq!((reason, headers), ("allowed", strings(&want)));
+    let want = strings(&["access-control-allow-origin: *", "access-control-expose-headers: *"]);
+    let (anybody, other) = (("origin", "https://anybody.example"), ("origin", "null"));
+    for (lines, reason) in [
+        (vec![anybody], "allowed"),
+        // Without `Vary` the answer must not depend on whether, or how, there is an origin.
+        (vec![], "no_origin"),
+        (vec![anybody, other], "allowed"),
+    ] {
+        assert_eq!(answer(&policy, "GET", &lines), (reason, want.clone()), "{lines:?}");
+    }
+}
+
+#[test]
+fn debug_says_why_and_lets_the_browser_name_the_fault() {
+    let policy = CorsPolicy::compile(&CorsConfig {
+        allow_methods: strings(&["PUT"]),
+        allow_headers: strings(&["x-csrf-token"]),
+        debug: true,
+        ..config()
+    })
+    .unwrap();
+    let long = format!("https://{}.example", "a".repeat(300));
+    let cut = format!("origin_not_allowed: {}... is not listed", &long[..200]);
+    let granted = [
+        "access-control-allow-credentials: true",
+        "access-control-allow-origin: https://app.example.com",
+    ];
+    let method = ["access-control-allow-methods: PUT"];
+    for (origin, asks, names, status, says, more) in [
+        (
+            APP,
+            "DELETE",
+            "",
+            204,
+            "method_not_allowed: DELETE is not among allow_methods",
+            &granted[..],
+        ),
+        (
+            APP,
+            "PUT",
+            "x-csrf-token,x-b",
+            204,
+            "header_not_allowed: x-b is not among allow_headers",
+            &[granted[0], method[0], granted[1]],
+        ),
+        (
+            APP,
+            "PUT",
+            "a b",
+            204,
+            "request_headers_malformed: a b is no header name",
+            &[granted[0], method[0], granted[1]],
+        ),
+        (
+            "https://evil.example",
+            "PUT",
+            "",
+            403,
+            "origin_not_allowed: https://evil.example is not listed",
+            &[],
+        ),
+        (
+            "https://evil.example/\u{e9}",
+            "PUT",
+            "",
+            403,
+            "origin_not_allowed: https://evil.example/\\xc3\\xa9 is not listed",
+            &[],
+        ),
+        (&long, "PUT", "", 403, &cut, &[]),
+    ] {
+        let lines = [
+            ("origin", origin),
+            ("access-control-request-method", asks),
+            ("access-control-request-headers", names),
+        ];
+        let decision = policy.decide(&Method::OPTIONS, &map(&lines));
+        assert_eq!(decision.preflight_status().map(|s| s.as_u16()), Some(status), "{says}");
+        let (_, headers) = answer(&policy, "OPTIONS", &lines);
+        let mut want = strings(more);
+        want.push(
+            "vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+                .to_owned(),
+        );
+        want.push(format!("x-cors-reason: {says}"));
+        assert_eq!(headers, want);
+    }
+    // Nothing else changes.
+    let lines = [("origin", APP), ("access-control-request-method", "PUT")];
+    let quiet = CorsPolicy::compile(&config()).unwrap();
+    assert_eq!(answer(&policy, "OPTIONS", &lines), answer(&quiet, "OPTIONS", &lines));
+}
+
+#[test]
+fn long_header_names_can_be_listed() {
+    let name = "x-".repeat(100);
+    let policy =
+        CorsPolicy::compile(&CorsConfig { allow_headers: vec![name.clone()], ..config() }).unwrap();
+    for (asked, reason) in [
+        (name.clone(), "allowed"),
+        (name.to_uppercase(), "allowed"),
+        (format!("{name}y"), "header_not_allowed"),
+    ] {
+        let lines = [
+            ("origin", APP),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", &asked),
+        ];
+        assert_eq!(answer(&policy, "OPTIONS", &lines).0, reason, "{asked}");
+    }
+}
+
+#[test]
+fn mends_show_the_corrected_value() {
+    for (origins, patterns, code, mend) in [
+        (
+            &["https://app.example.com/"][..],
+            &[][..],
+            "origin_not_canonical",
+            "write \"https://app.example.com\"",
+        ),
+        (&["app.example.com"], &[], "origin_scheme_missing", "write \"https://app.example.com\""),
+        (
+            &["https://*.example.com"],
+            &[],
+            "origin_star",
+            "write allow_origin_patterns = [\"https://*.example.com\"]",
+        ),
+        (
+            &["*.Example.com"],
+            &[],
+            "origin_star",
+            "write allow_origin_patterns = [\"https://*.example.com\"]",
+        ),
+        (
+            &["https://app*.example.com"],
+            &[],
+            "origin_star",
+            "list each origin, or write a pattern such as \"https://*.example.com\" in allow_origin_patterns",
+        ),
+        (
+            &[],
+            &["https://*.Example.com/"],
+            "pattern_not_canonical",
+            "write \"https://*.example.com\"",
+        ),
+    ] {
+        let config = CorsConfig {
+            allow_origins: strings(origins),
+            allow_origin_patterns: strings(patterns),
+            ..config()
+        };
+        let errors = CorsPolicy::compile(&config).unwrap_err();
+        let got: Vec<_> = errors.iter().map(|e| (e.code(), e.mend())).collect();
+        assert_eq!(got, [(code, mend.to_owned())]);
+    }
 }
 
 #[test]
