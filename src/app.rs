@@ -7,6 +7,7 @@ use http::HeaderValue;
 use crate::config::Config;
 use crate::effects::{Clock, IdSource, SystemClock, SystemIds};
 use crate::identity::LocalAccounts;
+use crate::live::LivePolicy;
 use crate::policy::cookie::SessionCookie;
 use crate::policy::cors::CorsPolicy;
 use crate::policy::origin::Origin;
@@ -15,7 +16,7 @@ use crate::store::MemoryStore;
 /// The state behind the filter chain: configuration that was checked, the store, the accounts,
 /// and the two effects.
 pub struct App {
-    pub(crate) cors: Arc<CorsPolicy>,
+    pub(crate) cors: LivePolicy,
     pub(crate) cookie: SessionCookie,
     pub(crate) store: MemoryStore,
     pub(crate) accounts: Arc<LocalAccounts>,
@@ -32,7 +33,7 @@ impl App {
     #[must_use]
     pub fn new(config: &Config, accounts: Arc<LocalAccounts>) -> Self {
         Self {
-            cors: Arc::new(config.cors.clone()),
+            cors: config.cors.clone().into(),
             cookie: config.session.cookie.clone(),
             store: MemoryStore::new(config.session.lifetimes, config.session.limits),
             accounts,
@@ -50,6 +51,11 @@ impl App {
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
         self
+    }
+
+    /// Puts another CORS policy in force, for requests that arrive from now on.
+    pub fn replace_cors(&self, policy: CorsPolicy) {
+        self.cors.replace(policy);
     }
 
     /// Sessions in the store at this moment.

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
@@ -141,12 +142,12 @@ fn serve(common: &Common) -> u8 {
         runtime.worker_threads(threads);
     }
     match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(run(config)),
+        Ok(runtime) => runtime.block_on(run(config, common.config.clone())),
         Err(error) => fail(&format!("cannot start the runtime: {error}")),
     }
 }
 
-async fn run(config: Config) -> u8 {
+async fn run(config: Config, config_file: Option<PathBuf>) -> u8 {
     // Listened for before anything is announced: who reads "Ctrl-C stops it" may press it at once.
     let stop = match stop_signal() {
         Ok(stop) => stop,
@@ -156,7 +157,14 @@ async fn run(config: Config) -> u8 {
         Ok(server) => server,
         Err(error) => return fail(&error.to_string()),
     };
+    #[cfg(unix)]
+    if let Err(error) = reload_on_hangup(config_file, &server) {
+        return fail(&format!("cannot listen for signals: {error}"));
+    }
     announce(&config, &server);
+    for address in server.addresses() {
+        tracing::info!("listening on {address}");
+    }
     if let Some(fixture) = server.fixture() {
         install_axios(fixture);
     }
@@ -178,6 +186,46 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
     })
+}
+
+/// SIGHUP reads the configuration again and puts its CORS policy in force. The rest of it, which
+/// sockets and sessions depend on, waits for the next start.
+#[cfg(unix)]
+fn reload_on_hangup(file: Option<PathBuf>, server: &Server) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = signal(SignalKind::hangup())?;
+    let app = Arc::clone(server.app());
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            let Some(file) = &file else {
+                tracing::warn!("SIGHUP: development mode has no configuration file to read again");
+                continue;
+            };
+            match Config::read(file) {
+                Ok(config) => {
+                    let summary = config.cors.summary();
+                    warn_of_debug(&config);
+                    app.replace_cors(config.cors);
+                    tracing::info!("the CORS policy was reloaded: {summary}");
+                }
+                Err(errors) => {
+                    for error in &errors {
+                        tracing::error!("{error}");
+                    }
+                    tracing::error!("the CORS policy was not reloaded: the old one stays in force");
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+fn warn_of_debug(config: &Config) {
+    if config.cors.is_debug() {
+        tracing::warn!(
+            "cors.debug is on: refused preflights tell everybody why; switch it off in production"
+        );
+    }
 }
 
 #[cfg(not(unix))]
@@ -205,6 +253,7 @@ fn announce(config: &Config, server: &Server) {
         println!("  account   {}  password  {}", demo.username, demo.password.expose());
     }
     println!("  Ctrl-C stops it");
+    warn_of_debug(config);
     let _ = io::stdout().flush();
 }
 
@@ -234,8 +283,13 @@ fn check(common: &Common, format: Format) -> u8 {
     let errors = result.as_ref().err().map_or(&[][..], Vec::as_slice);
     match format {
         Format::Json => println!("{}", serde_json::json!({ "errors": errors })),
-        Format::Text if errors.is_empty() => println!("the configuration is good"),
-        Format::Text => report(errors),
+        Format::Text => match &result {
+            Ok(config) => {
+                let (origin, cors) = (&config.server.public_origin, config.cors.summary());
+                println!("the configuration is good: {origin} for {cors}");
+            }
+            Err(errors) => report(errors),
+        },
     }
     if errors.is_empty() { OK } else { BAD_CONFIG }
 }

@@ -34,6 +34,7 @@ mod filters;
 mod fixture;
 mod handlers;
 mod identity;
+mod live;
 pub mod policy;
 mod pulse;
 mod reply;
@@ -49,7 +50,10 @@ pub use error::ApiError;
 pub use filters::{cors, service};
 pub use fixture::Fixture;
 pub use identity::{AccountsError, Busy, LocalAccounts, User, hash_password};
-pub use policy::cors::{CorsConfig, CorsConfigError, CorsDecision, CorsPolicy, Explanation};
+pub use live::LivePolicy;
+pub use policy::cors::{
+    CorsConfig, CorsConfigError, CorsDecision, CorsPolicy, Explanation, Hint, Refusal,
+};
 pub use policy::origin::{Origin, OriginError};
 pub use secret::Secret;
 pub use server::{DemoAccount, ServeError, Server};

@@ -118,6 +118,12 @@ impl Server {
         self.api.first().map_or(Err(io::ErrorKind::NotConnected.into()), TcpListener::local_addr)
     }
 
+    /// Every address of the service.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.api.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
     /// The state behind the routes.
     #[must_use]
     pub fn app(&self) -> &Arc<App> {

@@ -7,17 +7,37 @@ use http::{HeaderMap, Method};
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
+use crate::live::LivePolicy;
 use crate::policy::cors::{CorsDecision, CorsPolicy};
 
-/// Wraps routes in a CORS policy.
+/// Wraps routes in a CORS policy. Takes a [`CorsPolicy`], or a [`LivePolicy`] to replace it later.
 ///
 /// Preflights are answered here and never reach `routes`; every other answer of `routes` gets
-/// exactly the policy's headers. `routes` must have recovered from its rejections already, which
-/// its error type says: a layer that lets rejections pass would leave them without headers, and a
-/// page could not even read why its request failed.
+/// exactly the policy's headers, and those of its own `Access-Control-*` that it had are removed.
+///
+/// # Order
+///
+/// CORS is the outermost layer. Whatever stands outside it answers without CORS headers, and a page
+/// sees a network error instead of the reason: an authentication filter outside it even refuses
+/// preflights, which never carry credentials. Put `.with(warp::log(..))` and the like inside.
+///
+/// # Errors must be recovered inside
+///
+/// In warp a rejection passes by every `map` on its way out, also by one that adds headers. So
+/// `routes` must have turned its rejections into answers already: `.recover(..)` with a handler that
+/// cannot fail. The error type says it, and what does not compile is the most frequent mistake with
+/// CORS, the 404 or 401 that no script can read:
+///
+/// ```compile_fail
+/// # let policy = withcreds::CorsPolicy::compile(&withcreds::CorsConfig::default()).unwrap();
+/// use warp::Filter;
+/// let routes = warp::path!("hello").map(|| "hello"); // can be rejected: 404
+/// let service = withcreds::cors(policy, routes);
+/// ```
+///
+/// With the rejection recovered inside:
 ///
 /// ```
-/// use std::sync::Arc;
 /// use warp::Filter;
 /// use withcreds::{CorsConfig, CorsPolicy};
 ///
@@ -30,13 +50,15 @@ use crate::policy::cors::{CorsDecision, CorsPolicy};
 /// let routes = warp::path!("hello").map(|| "hello").recover(|_| async {
 ///     Ok::<_, std::convert::Infallible>(warp::http::StatusCode::NOT_FOUND)
 /// });
-/// let service = withcreds::cors(Arc::new(policy), routes);
+/// let service = withcreds::cors(policy, routes);
 /// # drop(service);
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A whole program is in `docs/examples/embed.rs`.
 pub fn cors<F, R>(
-    policy: Arc<CorsPolicy>,
+    policy: impl Into<LivePolicy>,
     routes: F,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static
 where
@@ -44,42 +66,55 @@ where
     F::Future: Send,
     R: Reply + Send + 'static,
 {
-    let (decider, answerer) = (Arc::clone(&policy), Arc::clone(&policy));
+    let policy = policy.into();
     warp::method()
         .and(warp::header::headers_cloned())
         .and_then(move |method: Method, headers: HeaderMap| {
             // A preflight leaves the chain here, as a rejection: warp's way past everything inside.
-            let decision = decider.decide(&method, &headers);
-            let is_preflight = decision.preflight_status().is_some();
-            let next = if is_preflight {
-                Err(warp::reject::custom(Preflight(decision)))
+            let decided = Decided::of(&policy, &method, &headers);
+            let is_preflight = decided.decision.preflight_status().is_some();
+            std::future::ready(if is_preflight {
+                Err(warp::reject::custom(decided))
             } else {
-                Ok(decision)
-            };
-            std::future::ready(next)
+                Ok(decided)
+            })
         })
         .and(routes)
-        .map(move |decision: CorsDecision, reply: R| {
+        .map(|decided: Decided, reply: R| {
             let mut response = reply.into_response();
-            policy.apply(decision, response.headers_mut());
+            decided.policy.apply(decided.decision, response.headers_mut());
             response
         })
-        .recover(move |rejection: Rejection| {
-            std::future::ready(Ok::<_, Infallible>(answer_preflight(&answerer, &rejection)))
+        .recover(|rejection: Rejection| {
+            std::future::ready(Ok::<_, Infallible>(answer_preflight(&rejection)))
         })
         .unify()
 }
 
-/// The decision about a preflight, on its way out.
+/// One request's decision and the policy that made it.
 #[derive(Debug)]
-struct Preflight(CorsDecision);
+struct Decided {
+    policy: Arc<CorsPolicy>,
+    decision: CorsDecision,
+}
 
-impl warp::reject::Reject for Preflight {}
+impl Decided {
+    fn of(policy: &LivePolicy, method: &Method, headers: &HeaderMap) -> Self {
+        let policy = policy.current();
+        let decision = policy.decide(method, headers);
+        if let Some(hint) = decision.hint() {
+            tracing::warn!(origin = hint.origin(), "preflight refused: {}", hint.text());
+        }
+        Self { policy, decision }
+    }
+}
 
-fn answer_preflight(policy: &CorsPolicy, rejection: &Rejection) -> Response {
+impl warp::reject::Reject for Decided {}
+
+fn answer_preflight(rejection: &Rejection) -> Response {
     let mut response = Response::default();
     // Nothing else can be rejected here: what is inside cannot fail.
-    let Some(Preflight(decision)) = rejection.find() else { return response };
+    let Some(Decided { policy, decision }) = rejection.find() else { return response };
     if let Some(status) = decision.preflight_status() {
         *response.status_mut() = status;
     }

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::call::{Call, Visitor};
 use crate::error::ApiError;
 use crate::handlers;
-use crate::policy::cors::CorsPolicy;
+use crate::live::LivePolicy;
 
 /// The whole service. Read from the bottom up, it is what a request meets, outermost first:
 ///
@@ -38,14 +38,14 @@ use crate::policy::cors::CorsPolicy;
 pub fn service(
     app: Arc<App>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let policy = Arc::clone(&app.cors);
+    let policy = app.cors.clone();
     let routes = routes::call(app.example);
     chain(policy, app, routes, handlers::answer)
 }
 
 /// [`service`] with another innermost step; tests put one there that panics.
 fn chain<R, H, Fut>(
-    policy: Arc<CorsPolicy>,
+    policy: LivePolicy,
     app: Arc<App>,
     routes: R,
     handler: H,

@@ -17,9 +17,8 @@ fn app() -> Arc<App> {
 #[tokio::test]
 async fn even_a_panic_keeps_its_cors_headers() {
     let app = app();
-    let service = chain(Arc::clone(&app.cors), app, routes::call(true), |_, _, _| async {
-        panic!("on purpose")
-    });
+    let service =
+        chain(app.cors.clone(), app, routes::call(true), |_, _, _| async { panic!("on purpose") });
     for origin in [APP, "https://evil.example"] {
         let response = warp::test::request()
             .path("/api/auth/session")
@@ -38,7 +37,7 @@ async fn even_a_panic_keeps_its_cors_headers() {
 #[tokio::test]
 async fn a_preflight_meets_nothing_but_cors() {
     let app = app();
-    let service = chain(Arc::clone(&app.cors), app, routes::call(true), |_, _, _| async {
+    let service = chain(app.cors.clone(), app, routes::call(true), |_, _, _| async {
         panic!("a preflight came through")
     });
     for (path, method, status) in [

@@ -58,7 +58,7 @@ pub(super) async fn check_csrf(app: Arc<App>, visitor: Visitor) -> Result<Visito
     }
     let touch = Touch::Leave(app.clock.now());
     if let Ok((secret, _)) = visitor.session(&app, touch) {
-        match csrf::check_source(&app.cors, &app.public_origin, &visitor.headers) {
+        match csrf::check_source(&app.cors.current(), &app.public_origin, &visitor.headers) {
             Err(CsrfFailure::UnknownOrigin) if visitor.logs_in => {}
             checked => checked?,
         }

@@ -38,7 +38,8 @@ pub(super) fn by_navigation(app: &App, visitor: &Visitor) -> Result<Response, Ap
     const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
     const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
     let headers = &visitor.headers;
-    let listed = headers.get(ORIGIN).is_some_and(|origin| csrf::may_act(&app.cors, origin));
+    let listed =
+        headers.get(ORIGIN).is_some_and(|origin| csrf::may_act(&app.cors.current(), origin));
     // A frame on a sibling host navigates, too; only a whole page is the user's own doing.
     let navigates = headers.get(SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate")
         && headers.get(SEC_FETCH_DEST).is_none_or(|dest| dest == "document");

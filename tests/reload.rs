@@ -1,0 +1,112 @@
+//! SIGHUP puts another CORS policy in force, while the service runs.
+#![cfg(unix)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+const OLD: &str = "https://old.example.com";
+const NEW: &str = "https://new.example.com";
+
+/// The binary with a configuration file of its own.
+struct Service {
+    process: Child,
+    log: BufReader<ChildStderr>,
+    address: String,
+    file: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Service {
+    fn start(cors: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("withcreds.toml");
+        write(&file, cors);
+        let mut process = Command::new(env!("CARGO_BIN_EXE_withcreds"))
+            .arg("--config")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary");
+        let log = BufReader::new(process.stderr.take().expect("stderr"));
+        let mut service = Self { process, log, address: String::new(), file, _folder: folder };
+        let line = service.log_until("listening on");
+        let address = line.split_whitespace().next_back().expect("an address");
+        address.clone_into(&mut service.address);
+        service
+    }
+
+    /// Reads the log up to a line that holds this text.
+    fn log_until(&mut self, text: &str) -> String {
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.log.read_line(&mut line).expect("the log");
+            assert!(read > 0, "the log ended before {text:?}: {seen}");
+            if line.contains(text) {
+                return line.trim_end().to_owned();
+            }
+            seen.push_str(&line);
+        }
+    }
+
+    fn hang_up(&self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("kill").success());
+    }
+
+    fn grants(&self, origin: &str) -> bool {
+        let mut stream = TcpStream::connect(&self.address).expect("connect");
+        let request = format!(
+            "GET /api/auth/session HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("send");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        answer.contains(&format!("access-control-allow-origin: {origin}\r\n"))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn write(file: &PathBuf, cors: &str) {
+    let text =
+        format!("[server]\nlisten = ['127.0.0.1:0']\n[cors]\n{cors}\n[dev]\nenabled = true\n");
+    std::fs::write(file, text).expect("write");
+}
+
+#[test]
+fn a_good_policy_replaces_the_old_one_and_a_bad_one_does_not() {
+    let mut service = Service::start(&format!("allow_origins = ['{OLD}']"));
+    assert_eq!((service.grants(OLD), service.grants(NEW)), (true, false));
+
+    write(&service.file, &format!("allow_origins = ['{NEW}']"));
+    service.hang_up();
+    let line = service.log_until("was reloaded");
+    assert!(line.ends_with("1 origin, with credentials"), "{line}");
+    assert_eq!((service.grants(OLD), service.grants(NEW)), (false, true));
+
+    write(
+        &service.file,
+        "allow_origins = ['*', 'https://x.example.com/']\nallow_credentials = true",
+    );
+    service.hang_up();
+    for part in ["browsers refuse `*`", "it ends in a slash", "the old one stays in force"] {
+        service.log_until(part);
+    }
+    assert_eq!((service.grants(OLD), service.grants(NEW)), (false, true));
+
+    write(&service.file, &format!("allow_origins = ['{OLD}']\ndebug = true"));
+    service.hang_up();
+    service.log_until("cors.debug is on");
+    assert!(service.process.try_wait().expect("a state").is_none(), "it still runs");
+}
