@@ -162,9 +162,6 @@ async fn run(config: Config, config_file: Option<PathBuf>) -> u8 {
         return fail(&format!("cannot listen for signals: {error}"));
     }
     announce(&config, &server);
-    for address in server.addresses() {
-        tracing::info!("listening on {address}");
-    }
     if let Some(fixture) = server.fixture() {
         install_axios(fixture);
     }
@@ -243,6 +240,12 @@ fn announce(config: &Config, server: &Server) {
         );
     }
     println!("  backend   {origin}/api/auth/session");
+    // Behind a proxy, or on a free port, the origin does not say where.
+    for address in server.addresses() {
+        if !origin.as_str().ends_with(&format!(":{}", address.port())) {
+            println!("  listening {address}");
+        }
+    }
     if let Some(frontend) = &config.frontend {
         match server.fixture() {
             Some(_) => println!("  frontend  {}/", frontend.origin),

@@ -27,16 +27,18 @@ impl Service {
             .arg("--config")
             .arg(&file)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary");
         let log = BufReader::new(process.stderr.take().expect("stderr"));
-        let mut service = Self { process, log, address: String::new(), file, _folder: folder };
-        let line = service.log_until("listening on");
-        let address = line.split_whitespace().next_back().expect("an address");
-        address.clone_into(&mut service.address);
-        service
+        let said = BufReader::new(process.stdout.take().expect("stdout"));
+        let address = said
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.trim().strip_prefix("listening ").map(str::to_owned))
+            .expect("the port is announced");
+        Self { process, log, address, file, _folder: folder }
     }
 
     /// Reads the log up to a line that holds this text.
