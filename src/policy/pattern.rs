@@ -100,12 +100,19 @@ impl OriginPattern {
             _ => return Err(PatternError::Malformed),
         };
         let host = base.host();
+        // A dot in front would read as the star's own.
+        if host.starts_with('.') {
+            return Err(PatternError::Malformed);
+        }
         let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
         if wildcard && is_address {
             return Err(PatternError::Malformed);
         }
         let loopback = base.is_loopback();
-        if wildcard && !allow_public_suffixes && !loopback && psl::suffix_str(host) == Some(host) {
+        // `example.com.` and `example.com` are two hosts to a browser, and the same domain to DNS.
+        let domain = host.strip_suffix('.').unwrap_or(host);
+        let is_public = || psl::suffix_str(domain) == Some(domain);
+        if wildcard && !allow_public_suffixes && !loopback && is_public() {
             return Err(PatternError::PublicSuffix(host.to_owned()));
         }
         let host = if wildcard { format!(".{host}") } else { host.to_owned() };
@@ -261,11 +268,20 @@ mod tests {
             "ftp://*.example.com",
             "https://*.example.com:*:*",
             "https://:*",
+            "http://.:*",
+            "https://.example.com:*",
+            "https://*..example.com",
             "",
         ] {
             assert!(OriginPattern::parse(text, true).is_err(), "{text}");
         }
-        for text in ["https://*.com", "https://*.co.uk", "https://*.github.io", "https://*.test"] {
+        for text in [
+            "https://*.com",
+            "https://*.co.uk",
+            "https://*.co.uk.",
+            "https://*.github.io",
+            "https://*.test",
+        ] {
             assert!(
                 matches!(OriginPattern::parse(text, false), Err(PatternError::PublicSuffix(_))),
                 "{text}"
