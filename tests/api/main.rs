@@ -10,6 +10,8 @@ mod csrf;
 mod explain;
 // Input that no browser would send.
 mod hostile;
+// CORS headers that no browser would write.
+mod malformed;
 // Starting, stopping, ports.
 mod lifecycle;
 mod support;
