@@ -26,6 +26,11 @@ quick:
     cargo test -p withcreds
     cargo test -p withcreds-harness --no-default-features
 
+# Random policies, requests, configurations and cookies against the model, for SECONDS
+[group('test')]
+fuzz SECONDS="60":
+    WITHCREDS_FUZZ_SECONDS={{ SECONDS }} cargo test -p withcreds --test cors -- --ignored --nocapture batches_hold_until_time_is_up
+
 # One claim, client or topology, e.g. `just repro same-site::csrf-token::xhr`
 [group('test')]
 repro FILTER: setup
