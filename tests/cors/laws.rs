@@ -112,6 +112,49 @@ pub(crate) fn pattern_text() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Chance rarely hits a bound exactly.
+#[test]
+fn around_every_bound_the_library_and_the_model_agree() {
+    let all = || vec!["*".to_owned()];
+    let config = CorsConfig {
+        allow_origin_patterns: vec!["https://*.example.com".to_owned()],
+        allow_credentials: true,
+        allow_methods: all(),
+        allow_headers: all(),
+        ..CorsConfig::default()
+    };
+    let mut reasons = Vec::new();
+    let mut check = |origin: &str, method: &str, lists: &[String]| {
+        let mut lines: Vec<Line> = vec![
+            ("origin".to_owned(), origin.into()),
+            ("access-control-request-method".to_owned(), method.into()),
+        ];
+        let name = "access-control-request-headers";
+        lines.extend(lists.iter().map(|list| (name.to_owned(), list.as_bytes().to_vec())));
+        let request = Request { method: "OPTIONS".to_owned(), lines };
+        agrees(&config, &request, &[])
+            .unwrap_or_else(|e| panic!("{origin} {method} {lists:?}: {e}"));
+        reasons.push(run(&config, &request, &[]).said.reason);
+    };
+    let app = "https://app.example.com";
+    for n in 0..=2 {
+        // Labels of one letter, and one of two where the length is odd.
+        let room = 325 + n - "https://example.com".len();
+        let labels = "a".repeat(room % 2) + &"a.".repeat(room / 2);
+        check(&format!("https://{labels}example.com"), "PUT", &[]);
+        check(app, &"M".repeat(63 + n), &[]);
+        check(app, "PUT", &[vec!["x"; 99 + n].join(",")]);
+        check(app, "PUT", &[vec!["x"; 50].join(","), vec!["x"; 49 + n].join(",")]);
+        check(app, "PUT", &[",".repeat(4095 + n)]);
+        check(app, "PUT", &[",".repeat(4000), ",".repeat(95 + n)]);
+    }
+    // Just below and exactly at the bound is allowed, one more is not.
+    let (fit, beyond) = reasons.split_at(12);
+    assert_eq!(fit, ["allowed"; 12]);
+    let long = "request_headers_too_long";
+    assert_eq!(beyond, ["origin_not_allowed", "method_not_allowed", long, long, long, long]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
 
