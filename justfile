@@ -31,6 +31,11 @@ quick:
 fuzz SECONDS="60":
     WITHCREDS_FUZZ_SECONDS={{ SECONDS }} cargo test -p withcreds --test cors -- --ignored --nocapture batches_hold_until_time_is_up
 
+# Ask other CORS libraries again what the tables say they answer; installs each for the moment
+[group('test')]
+peers *NAMES:
+    python3 tests/cors/peers/record/record.py {{ NAMES }}
+
 # One claim, client or topology, e.g. `just repro same-site::csrf-token::xhr`
 [group('test')]
 repro FILTER: setup

@@ -6,7 +6,7 @@
 //! every header that belongs to CORS; `handler` in an answer says whether the request got that far.
 //! `differs` names the reasons for whatever differs between the two. Reasons are sections of
 //! docs/cors.md, and `peers/reasons.toml` says what each may explain: a difference without a reason
-//! fails, and so does a reason without a difference.
+//! fails, and so does a reason without a difference. `just peers` asks the libraries again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
