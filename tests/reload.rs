@@ -1,10 +1,10 @@
 //! SIGHUP puts another CORS policy in force, while the service runs.
 #![cfg(unix)]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
 const OLD: &str = "https://old.example.com";
 const NEW: &str = "https://new.example.com";
@@ -15,6 +15,8 @@ struct Service {
     log: BufReader<ChildStderr>,
     address: String,
     file: PathBuf,
+    /// Kept open: the service goes on printing after its address.
+    _said: Lines<BufReader<ChildStdout>>,
     _folder: tempfile::TempDir,
 }
 
@@ -32,13 +34,13 @@ impl Service {
             .spawn()
             .expect("the binary");
         let log = BufReader::new(process.stderr.take().expect("stderr"));
-        let said = BufReader::new(process.stdout.take().expect("stdout"));
+        let mut said = BufReader::new(process.stdout.take().expect("stdout")).lines();
         let address = said
-            .lines()
+            .by_ref()
             .map_while(Result::ok)
             .find_map(|line| line.trim().strip_prefix("listening ").map(str::to_owned))
             .expect("the port is announced");
-        Self { process, log, address, file, _folder: folder }
+        Self { process, log, address, file, _said: said, _folder: folder }
     }
 
     /// Reads the log up to a line that holds this text.
