@@ -4,7 +4,7 @@ use crate::policy::cors::compile::MAX_MAX_AGE_S;
 use crate::policy::origin::OriginError;
 use crate::policy::pattern::{OriginPattern, PatternError};
 
-/// A mistake in a [`CorsConfig`]: key, value, why, and how to mend it.
+/// A mistake in a [`CorsConfig`](super::CorsConfig): key, value, why, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CorsConfigError {
