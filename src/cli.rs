@@ -166,7 +166,7 @@ async fn run(config: Config, config_file: Option<PathBuf>) -> u8 {
         install_axios(fixture);
     }
     server.run_until(stop).await;
-    println!("stopped");
+    say("stopped");
     OK
 }
 
@@ -235,29 +235,31 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 fn announce(config: &Config, server: &Server) {
     let origin = &config.server.public_origin;
     if config.dev {
-        println!(
-            "withcreds in development mode: for this machine only, everything is lost at the end"
-        );
+        say("withcreds in development mode: for this machine only, everything is lost at the end");
     }
-    println!("  backend   {origin}/api/auth/session");
+    say(&format!("  backend   {origin}/api/auth/session"));
     // Behind a proxy, or on a free port, the origin does not say where.
     for address in server.addresses() {
         if !origin.as_str().ends_with(&format!(":{}", address.port())) {
-            println!("  listening {address}");
+            say(&format!("  listening {address}"));
         }
     }
     if let Some(frontend) = &config.frontend {
         match server.fixture() {
-            Some(_) => println!("  frontend  {}/", frontend.origin),
-            None => println!("  frontend  none: the folder frontend-fixture is not here"),
+            Some(_) => say(&format!("  frontend  {}/", frontend.origin)),
+            None => say("  frontend  none: the folder frontend-fixture is not here"),
         }
     }
     if let Some(demo) = server.demo() {
-        println!("  account   {}  password  {}", demo.username, demo.password.expose());
+        say(&format!("  account   {}  password  {}", demo.username, demo.password.expose()));
     }
-    println!("  Ctrl-C stops it");
+    say("  Ctrl-C stops it");
     warn_of_debug(config);
-    let _ = io::stdout().flush();
+}
+
+/// A line for whoever started this. Nobody may be reading any more: that is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Gets the page its axios, once. In development mode only, and only what the lock file names.
@@ -265,7 +267,7 @@ fn install_axios(fixture: &Fixture) {
     if fixture.has_axios() {
         return;
     }
-    println!("  axios     is being installed for the page (npm ci in frontend-fixture, once)");
+    say("  axios     is being installed for the page (npm ci in frontend-fixture, once)");
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(fixture.folder())
@@ -273,7 +275,7 @@ fn install_axios(fixture: &Fixture) {
         .stdout(Stdio::null());
     // The service serves at once; the page's two axios clients come when they come.
     std::thread::spawn(move || match npm.status() {
-        Ok(status) if status.success() => println!("  axios     is there: load the page again"),
+        Ok(status) if status.success() => say("  axios     is there: load the page again"),
         _ => eprintln!(
             "warning: npm could not install axios; the page works without it \
              (run `npm ci` in frontend-fixture, with Node 18 or newer)"

@@ -141,7 +141,7 @@ impl CorsDecision {
             Self::Preflight(_) => Some(StatusCode::NO_CONTENT),
             // Browsers look at the status before method and headers: behind a 403 they would never
             // name the one that is missing.
-            Self::PreflightRefused(_, Some(hint)) if hint.names_the_fault() => {
+            Self::PreflightRefused(_, Some(hint)) if hint.names_the_fault => {
                 Some(StatusCode::NO_CONTENT)
             }
             Self::PreflightRefused(..) => Some(StatusCode::FORBIDDEN),

@@ -73,7 +73,7 @@ pub(crate) fn decide(config: &CorsConfig, request: &Request) -> Said {
                 Some("origin_not_allowed")
             };
             if let Some(reason) = refused {
-                let (status, adds) = hint(config, reason, &value, &asked[0]);
+                let (status, adds) = hint(config, reason, &value, &asked);
                 return said("preflight", false, reason, Some(status), adds);
             }
             let mut adds = granted(config, &value);
@@ -95,7 +95,7 @@ pub(crate) fn decide(config: &CorsConfig, request: &Request) -> Said {
 
 /// What a refused preflight shows: nothing, or in debug mode the reason, and what lets the browser
 /// get as far as the fault.
-fn hint(config: &CorsConfig, reason: &str, origin: &[u8], method: &[u8]) -> (u16, Vec<Line>) {
+fn hint(config: &CorsConfig, reason: &str, origin: &[u8], asked: &[Vec<u8>]) -> (u16, Vec<Line>) {
     if !config.debug {
         return (403, Vec::new());
     }
@@ -104,10 +104,15 @@ fn hint(config: &CorsConfig, reason: &str, origin: &[u8], method: &[u8]) -> (u16
         return (403, lines);
     }
     lines.extend(granted(config, origin));
-    if reason != "method_not_allowed" {
-        lines.push(line("access-control-allow-methods", method));
+    let once = asked.len() == 1;
+    match reason {
+        "header_not_allowed" => {
+            lines.push(line("access-control-allow-methods", &asked[0]));
+            (204, lines)
+        }
+        "method_not_allowed" if once => (204, lines),
+        _ => (403, lines),
     }
-    (204, lines)
 }
 
 fn line(name: &str, value: &[u8]) -> Line {

@@ -17,8 +17,10 @@ const SHOWN_BYTES: usize = 200;
 pub struct Hint {
     /// `Access-Control-Allow-Origin`, if the origin is listed.
     pub(super) origin: Option<HeaderValue>,
-    /// `Access-Control-Allow-Methods`, if the method is not what is wrong.
+    /// `Access-Control-Allow-Methods`, if a header is what is wrong.
     pub(super) method: Option<HeaderValue>,
+    /// Whether the browser finds the fault by itself, once it gets that far.
+    pub(super) names_the_fault: bool,
     text: String,
     shown_origin: String,
 }
@@ -34,11 +36,6 @@ impl Hint {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.shown_origin
-    }
-
-    /// Whether the browser gets far enough to name the real fault.
-    pub(super) fn names_the_fault(&self) -> bool {
-        self.origin.is_some()
     }
 
     pub(super) fn header(&self) -> Option<HeaderValue> {
@@ -76,10 +73,12 @@ impl CorsPolicy {
             ),
         };
         let listed = refusal != Refusal::Origin;
-        let method_is_fine = listed && refusal != Refusal::Method;
         Hint {
             origin: listed.then(|| self.allow_origin_value(origin)),
-            method: method.filter(|_| method_is_fine).cloned(),
+            method: method.filter(|_| refusal == Refusal::Header).cloned(),
+            // A list that is too long or malformed may hold nothing that a browser would miss.
+            names_the_fault: asked.len() == 1
+                && matches!(refusal, Refusal::Method | Refusal::Header),
             text: format!("{}: {about}", refusal.code()),
             shown_origin: shown(origin.as_bytes()),
         }
