@@ -8,7 +8,7 @@ use headless_chrome::Tab;
 use headless_chrome::protocol::cdp::Page::CaptureScreenshotFormatOption::Png;
 use serde_json::{Value, json};
 use withcreds_harness::browser::{Chromium, Launch, find_binary};
-use withcreds_harness::lab::{Certificate, Stage, Topology};
+use withcreds_harness::lab::{Asker, Certificate, Stage, Topology};
 
 /// The value of an expression. It comes as text: the crate fetches no objects.
 fn value(tab: &Tab, js: &str) -> Value {
@@ -52,8 +52,8 @@ async fn a_person_signs_in_and_sees_what_credentials_do() {
         Certificate::for_hosts(vec!["app.example.com".to_owned()]).expect("a certificate");
     let stage = Stage::start(Topology::SameSite, &certificate).await.expect("a stage");
     let browser = Chromium::launch(Launch::default()).await.expect("a browser");
-    let url = format!("{}/?backend={}", stage.page, stage.backend);
-    let (username, password) = (stage.username, stage.password.clone());
+    let url = format!("{}/?backend={}", stage.origin(Asker::Page).expect("a page"), stage.backend);
+    let (username, password) = (stage.username, stage.password());
     let tab = browser.tab_api().new_tab().expect("a tab");
     tokio::task::spawn_blocking(move || use_page(&tab, &url, username, &password))
         .await

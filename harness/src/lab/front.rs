@@ -21,7 +21,8 @@ use tower_service::Service as _;
 use withcreds::Fixture;
 
 use crate::lab::record::{self, WireExchange, WireLog};
-use crate::lab::sabotage::{self, Asked, Sabotage};
+use crate::lab::sabotage::{self, Asked, Listed, Sabotage};
+use crate::lab::service::Service;
 
 /// What an origin serves.
 pub(super) struct Backstage {
@@ -33,6 +34,8 @@ pub(super) struct Backstage {
     pub(super) page: Option<Fixture>,
     pub(super) log: WireLog,
     pub(super) behaviour: Behaviour,
+    /// What the policy lists, for sabotages that get just that wrong.
+    pub(super) listed: Listed,
     pub(super) client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -42,10 +45,8 @@ pub(super) struct Behaviour(Arc<Mutex<State>>);
 
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    pub(super) service: SocketAddr,
+    pub(super) service: Arc<Service>,
     pub(super) sabotage: Option<Sabotage>,
-    /// The body of a login that works, for the sabotage that needs one.
-    pub(super) login: String,
 }
 
 impl Behaviour {
@@ -57,7 +58,7 @@ impl Behaviour {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -142,19 +143,19 @@ impl Backstage {
     }
 
     async fn forward(&self, mut request: Request<Bytes>) -> Response<Full<Bytes>> {
-        let State { service, sabotage, login } = self.behaviour.state();
+        let State { service, sabotage } = self.behaviour.state();
         let asked = Asked::of(request.method(), request.headers());
         if sabotage == Some(Sabotage::CsrfOff) && !asked.preflight && !is_safe(request.method()) {
-            let token = self.token_of(service, &request).await;
+            let token = self.token_of(service.addr, &request).await;
             sabotage::forge(request.headers_mut(), token.as_deref());
         }
-        let mut response = self.send(service, request).await;
+        let mut response = self.send(service.addr, request).await;
         if let Some(sabotage) = sabotage {
             if sabotage == Sabotage::PreflightSession && asked.preflight {
-                self.log_in(service, login, &mut response).await;
+                self.log_in(&service, &mut response).await;
             }
             let mut status = response.status();
-            sabotage::spoil(sabotage, &asked, &mut status, response.headers_mut());
+            sabotage::spoil(sabotage, &asked, &self.listed, &mut status, response.headers_mut());
             *response.status_mut() = status;
         }
         response
@@ -168,17 +169,12 @@ impl Backstage {
         answer.headers().get("x-csrf-token")?.to_str().ok().map(str::to_owned)
     }
 
-    async fn log_in(
-        &self,
-        service: SocketAddr,
-        login: String,
-        response: &mut Response<Full<Bytes>>,
-    ) {
+    async fn log_in(&self, service: &Service, response: &mut Response<Full<Bytes>>) {
         let request = Request::post("/api/auth/login")
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(Bytes::from(login));
+            .body(Bytes::from(service.login.clone()));
         let Ok(request) = request else { return };
-        let answer = self.send(service, request).await;
+        let answer = self.send(service.addr, request).await;
         for line in answer.headers().get_all(SET_COOKIE) {
             response.headers_mut().append(SET_COOKIE, line.clone());
         }

@@ -4,16 +4,20 @@
 //! exchange byte for byte as the server got it, and hands it on to the service or the fixture page.
 //! What a front wrote down is the only evidence that is true in every browser.
 
+mod cast;
 mod front;
 mod record;
 mod sabotage;
+mod service;
 mod tls;
 mod topology;
 
+pub use cast::Asker;
 pub use record::{WireExchange, WireLog};
 pub use sabotage::Sabotage;
+pub use service::Policy;
 pub use tls::{Certificate, TlsError};
-pub use topology::{Stage, Topology};
+pub use topology::{Stage, Topology, Under};
 
 /// Why the stage could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,9 @@ pub enum LabError {
     /// The service behind an origin does not answer.
     #[error("the service behind {0} does not answer")]
     ServiceSilent(String),
+    /// A claim lets a page ask that this topology does not have.
+    #[error("this topology has no {}: a claim asked for one that it must not", .0.label())]
+    NotCast(Asker),
     /// The page is not there.
     #[error("the fixture page is missing: run this in the repository, where frontend-fixture/ is")]
     NoFixture,

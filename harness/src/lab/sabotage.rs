@@ -5,8 +5,9 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD,
-    HeaderName, HeaderValue, ORIGIN, SET_COOKIE,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN,
+    SET_COOKIE, VARY,
 };
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -27,17 +28,47 @@ pub enum Sabotage {
     ReadableCookie,
     /// A preflight starts a session.
     PreflightSession,
+    /// Every answer names the first listed origin, whoever asked.
+    FirstOrigin,
+    /// Nothing varies by `Origin`: shared caches mix the origins up.
+    NoVary,
+    /// An origin is granted if a listed host stands anywhere in it.
+    CarelessOrigins,
+    /// A literal `*` for methods.
+    LiteralMethods,
+    /// A literal `*` for request headers.
+    LiteralHeaders,
+    /// No response header is exposed.
+    NothingExposed,
+    /// All response headers are exposed.
+    AllExposed,
+    /// Granted preflights do not say for how long.
+    NoMaxAge,
+    /// Granted preflights say that they must not be cached.
+    ZeroMaxAge,
+    /// Granted preflights allow more than was asked for.
+    OverGranted,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 16] = [
         Self::CredentialsOff,
         Self::AnyOrigin,
         Self::BareErrors,
         Self::CsrfOff,
         Self::ReadableCookie,
         Self::PreflightSession,
+        Self::FirstOrigin,
+        Self::NoVary,
+        Self::CarelessOrigins,
+        Self::LiteralMethods,
+        Self::LiteralHeaders,
+        Self::NothingExposed,
+        Self::AllExposed,
+        Self::NoMaxAge,
+        Self::ZeroMaxAge,
+        Self::OverGranted,
     ];
 
     /// What is broken, for people.
@@ -50,6 +81,16 @@ impl Sabotage {
             Self::CsrfOff => "CSRF check off",
             Self::ReadableCookie => "cookie without HttpOnly",
             Self::PreflightSession => "a session made by a preflight",
+            Self::FirstOrigin => "only the first listed origin ever answered",
+            Self::NoVary => "no Vary",
+            Self::CarelessOrigins => "origins compared by containing",
+            Self::LiteralMethods => "a literal * for methods",
+            Self::LiteralHeaders => "a literal * for request headers",
+            Self::NothingExposed => "no header exposed",
+            Self::AllExposed => "all headers exposed",
+            Self::NoMaxAge => "max-age dropped",
+            Self::ZeroMaxAge => "max-age 0",
+            Self::OverGranted => "preflights grant more than was asked for",
         }
     }
 }
@@ -83,52 +124,110 @@ pub(super) fn forge(headers: &mut HeaderMap, token: Option<&str>) {
     }
 }
 
+/// What the policy really lists, for sabotages that get just that wrong.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    /// The first origin that is listed by name.
+    pub(super) first: Option<HeaderValue>,
+    /// The host that a careless comparison looks for.
+    pub(super) careless_host: &'static str,
+}
+
 /// Changes an answer, headers only.
 pub(super) fn spoil(
     sabotage: Sabotage,
     asked: &Asked,
+    listed: &Listed,
     status: &mut StatusCode,
     headers: &mut HeaderMap,
 ) {
     match sabotage {
-        Sabotage::AnyOrigin => {
-            let Some(origin) = &asked.origin else { return };
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            if asked.preflight {
-                *status = StatusCode::NO_CONTENT;
-                if let Some(method) = &asked.method {
-                    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
-                }
-                if let Some(names) = &asked.names {
-                    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
-                }
+        Sabotage::AnyOrigin => grant(asked, status, headers),
+        Sabotage::CarelessOrigins => {
+            let origin = asked.origin.as_ref().and_then(|origin| origin.to_str().ok());
+            if origin.is_some_and(|origin| origin.contains(listed.careless_host)) {
+                grant(asked, status, headers);
             }
         }
-        Sabotage::BareErrors if status.as_u16() >= 400 => {
-            let names: Vec<_> = headers
-                .keys()
-                .filter(|n| n.as_str().starts_with("access-control-"))
-                .cloned()
-                .collect();
-            for name in names {
-                headers.remove(name);
+        Sabotage::FirstOrigin => {
+            if let Some(first) = &listed.first {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, first.clone());
             }
         }
-        Sabotage::ReadableCookie => {
-            let lines: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
-            headers.remove(SET_COOKIE);
-            for line in lines {
-                let text = String::from_utf8_lossy(line.as_bytes()).replace("; HttpOnly", "");
-                if let Ok(line) = HeaderValue::try_from(text) {
-                    headers.append(SET_COOKIE, line);
-                }
-            }
+        Sabotage::NoVary => {
+            headers.remove(VARY);
+        }
+        Sabotage::BareErrors if status.as_u16() >= 400 => strip(headers),
+        Sabotage::ReadableCookie => show_cookies(headers),
+        Sabotage::LiteralMethods => rewrite(headers, &ACCESS_CONTROL_ALLOW_METHODS, |_| "*".into()),
+        Sabotage::LiteralHeaders => rewrite(headers, &ACCESS_CONTROL_ALLOW_HEADERS, |_| "*".into()),
+        Sabotage::NothingExposed => {
+            headers.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
+        }
+        Sabotage::AllExposed => {
+            let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+            let names = names.join(", ");
+            rewrite(headers, &ACCESS_CONTROL_EXPOSE_HEADERS, |_| names);
+        }
+        Sabotage::NoMaxAge => {
+            headers.remove(ACCESS_CONTROL_MAX_AGE);
+        }
+        Sabotage::ZeroMaxAge => rewrite(headers, &ACCESS_CONTROL_MAX_AGE, |_| "0".into()),
+        Sabotage::OverGranted => {
+            let more = |methods| format!("{methods}, DELETE, PATCH, PUT");
+            rewrite(headers, &ACCESS_CONTROL_ALLOW_METHODS, more);
+            let more = |names| format!("{names}, x-request-id");
+            rewrite(headers, &ACCESS_CONTROL_ALLOW_HEADERS, more);
         }
         // Done elsewhere: by another configuration, or with requests of the front's own.
         Sabotage::CredentialsOff
         | Sabotage::BareErrors
         | Sabotage::CsrfOff
         | Sabotage::PreflightSession => {}
+    }
+}
+
+/// Lets whoever asks have it.
+fn grant(asked: &Asked, status: &mut StatusCode, headers: &mut HeaderMap) {
+    let Some(origin) = &asked.origin else { return };
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    if asked.preflight {
+        *status = StatusCode::NO_CONTENT;
+        if let Some(method) = &asked.method {
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
+        }
+        if let Some(names) = &asked.names {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        }
+    }
+}
+
+/// Takes all CORS headers away.
+fn strip(headers: &mut HeaderMap) {
+    let is_cors = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+    let names: Vec<_> = headers.keys().filter(is_cors).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Takes `HttpOnly` away.
+fn show_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<_> = headers.get_all(SET_COOKIE).iter().cloned().collect();
+    headers.remove(SET_COOKIE);
+    for line in lines {
+        let text = String::from_utf8_lossy(line.as_bytes()).replace("; HttpOnly", "");
+        if let Ok(line) = HeaderValue::try_from(text) {
+            headers.append(SET_COOKIE, line);
+        }
+    }
+}
+
+/// Changes a header that is there.
+fn rewrite(headers: &mut HeaderMap, name: &HeaderName, change: impl FnOnce(String) -> String) {
+    let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) else { return };
+    if let Ok(value) = HeaderValue::try_from(change(value.to_owned())) {
+        headers.insert(name, value);
     }
 }

@@ -1,16 +1,17 @@
 //! How page and backend stand to each other.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
 
+use http::HeaderValue;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use withcreds::{App, Config, Fixture, Server};
+use withcreds::Fixture;
 
+use crate::lab::cast::{self, Asker};
 use crate::lab::front::{self, Backstage, Behaviour, Front, State};
 use crate::lab::record::WireLog;
+use crate::lab::sabotage::Listed;
+use crate::lab::service::{Policy, Services};
 use crate::lab::{Certificate, LabError, Sabotage};
 
 /// Where page and backend are.
@@ -49,59 +50,27 @@ impl Topology {
             Self::CrossSite => "cross-site, https, SameSite=None",
         }
     }
-
-    fn https_hosts(self) -> Option<Hosts> {
-        (self == Self::CrossSite).then_some(Hosts {
-            page: "app.example.com",
-            backend: "api.example.net",
-            foreign: "evil.example.org",
-        })
-    }
 }
 
-/// Host names with default ports, mapped to loopback inside the browser.
-#[derive(Clone, Copy)]
-struct Hosts {
-    page: &'static str,
-    backend: &'static str,
-    foreign: &'static str,
-}
-
-/// One topology, running: a frontend, the service, and a foreign page.
+/// One topology, running: the service, and the pages that talk to it.
 #[derive(Debug)]
 pub struct Stage {
     /// Which.
     pub topology: Topology,
-    /// Origin of the page.
-    pub page: String,
     /// Origin of the service.
     pub backend: String,
-    /// Origin of a page that no policy lists.
-    pub foreign: String,
     /// Name of the session cookie.
-    pub cookie: String,
+    pub cookie: &'static str,
     /// A login that works.
     pub username: &'static str,
-    /// Its password.
-    pub password: String,
     /// What went over the wire.
     pub log: WireLog,
     /// Host names that the browser must map: `host:443` to a listener.
     pub hosts: Vec<(String, SocketAddr)>,
-    sound: Service,
-    without_credentials: Service,
+    pages: Vec<(Asker, String)>,
+    services: Services,
     behaviour: Behaviour,
-    current: Arc<App>,
     _fronts: Vec<Front>,
-}
-
-#[derive(Debug)]
-struct Service {
-    addr: SocketAddr,
-    app: Arc<App>,
-    login: String,
-    password: String,
-    _stop: oneshot::Sender<()>,
 }
 
 impl Stage {
@@ -111,71 +80,86 @@ impl Stage {
     ///
     /// [`LabError`].
     pub async fn start(topology: Topology, certificate: &Certificate) -> Result<Self, LabError> {
-        let listener = || TcpListener::bind(("127.0.0.1", 0));
-        let (backend, page, foreign) = (listener().await?, listener().await?, listener().await?);
-        let local =
-            |l: &TcpListener| l.local_addr().map(|a| format!("http://localhost:{}", a.port()));
-        let (origins, hosts) = match topology.https_hosts() {
-            Some(names) => {
-                let map = |host: &str, l: &TcpListener| {
-                    l.local_addr().map(|a| (format!("{host}:443"), a))
-                };
-                let https = |host: &str| format!("https://{host}");
-                let hosts = vec![
-                    map(names.backend, &backend)?,
-                    map(names.page, &page)?,
-                    map(names.foreign, &foreign)?,
-                ];
-                ([https(names.backend), https(names.page), https(names.foreign)], hosts)
-            }
-            None => ([local(&backend)?, local(&page)?, local(&foreign)?], Vec::new()),
+        let place = cast::backend(topology);
+        let mut open = vec![(None, place, listen().await?)];
+        for (asker, place) in cast::pages(topology) {
+            open.push((Some(*asker), *place, listen().await?));
+        }
+        let mut origins = Vec::new();
+        let mut hosts = Vec::new();
+        for (asker, place, listener) in &open {
+            let address = listener.local_addr()?;
+            origins.push((*asker, place.origin(address.port())));
+            hosts.extend(place.mapped().map(|host| (host, address)));
+        }
+        let backend = origins[0].1.clone();
+        let mut pages: Vec<_> = origins
+            .iter()
+            .filter_map(|(asker, origin)| Some(((*asker)?, origin.clone())))
+            .collect();
+        if topology == Topology::SameOrigin {
+            pages.push((Asker::Page, backend.clone()));
+        }
+        let by_name = |(asker, _): &&(Asker, String)| match asker {
+            Asker::Page => topology != Topology::SameOrigin,
+            asker => *asker == Asker::Second,
         };
-        let [backend_origin, other_page, foreign_origin] = origins;
-        let same_origin = topology == Topology::SameOrigin;
-        let page_origin = if same_origin { backend_origin.clone() } else { other_page.clone() };
+        let listed: Vec<_> = pages.iter().filter(by_name).map(|(_, o)| o.clone()).collect();
 
-        // On one origin the policy lists some other page, to show that it plays no part.
-        let sound = Service::start(topology, &backend_origin, &other_page, true).await?;
-        let without_credentials =
-            Service::start(topology, &backend_origin, &other_page, false).await?;
-        let behaviour = Behaviour::new(sound.state(None));
+        let facts = Listed {
+            first: listed.first().and_then(|origin| HeaderValue::from_str(origin).ok()),
+            careless_host: cast::careless_host(topology),
+        };
+        let services = Services::new(topology, backend.clone(), listed);
+        let service = services.with(Policy::Sound).await?;
+        let behaviour = Behaviour::new(State { service, sabotage: None });
         let log = WireLog::default();
         let client = front::client();
-        let tls = topology.https_hosts().map(|_| certificate.acceptor());
-        let fixture = Fixture::find(parse_origin(&backend_origin)?).ok_or(LabError::NoFixture)?;
-        let open = |origin: &str, listener, api, page: Option<Fixture>| {
-            let stage = Backstage {
-                origin: origin.to_owned(),
-                api,
-                page,
-                log: log.clone(),
-                behaviour: behaviour.clone(),
-                client: client.clone(),
-            };
-            Front::start(listener, tls.clone(), stage)
-        };
-        let fronts = vec![
-            open(&backend_origin, backend, true, same_origin.then(|| fixture.clone())),
-            open(&other_page, page, false, Some(fixture.clone())),
-            open(&foreign_origin, foreign, false, Some(fixture)),
-        ];
+        let fixture = Fixture::find(parse_origin(&backend)?).ok_or(LabError::NoFixture)?;
+        let fronts =
+            open.into_iter().zip(origins).map(|((asker, place, listener), (_, origin))| {
+                let is_backend = asker.is_none();
+                let stage = Backstage {
+                    origin,
+                    api: is_backend,
+                    page: (!is_backend || topology == Topology::SameOrigin)
+                        .then(|| fixture.clone()),
+                    log: log.clone(),
+                    behaviour: behaviour.clone(),
+                    listed: facts.clone(),
+                    client: client.clone(),
+                };
+                let tls = place.certified().map(|_| certificate.acceptor());
+                Front::start(listener, tls, stage)
+            });
+        let fronts = fronts.collect();
         let cookie = if topology == Topology::CrossSite { "__Host-session" } else { "session" };
         Ok(Self {
             topology,
-            page: page_origin,
-            backend: backend_origin,
-            foreign: foreign_origin,
-            cookie: cookie.to_owned(),
+            backend,
+            cookie,
             username: "demo",
-            password: sound.password.clone(),
             log,
             hosts,
-            current: Arc::clone(&sound.app),
-            sound,
-            without_credentials,
+            pages,
+            services,
             behaviour,
             _fronts: fronts,
         })
+    }
+
+    /// The host names that the certificate of a run is made for.
+    #[must_use]
+    pub fn certified_hosts() -> Vec<String> {
+        let places = Topology::ALL.iter().flat_map(|topology| {
+            let pages = cast::pages(*topology).iter().map(|(_, place)| *place);
+            pages.chain([cast::backend(*topology)])
+        });
+        let mut hosts: Vec<_> =
+            places.filter_map(cast::Place::certified).map(str::to_owned).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
     }
 
     /// Whether the fixture page has its axios.
@@ -186,20 +170,59 @@ impl Stage {
     }
 
     /// Breaks the service, or mends it again.
-    pub fn sabotage(&mut self, sabotage: Option<Sabotage>) {
-        let service = match sabotage {
-            Some(Sabotage::CredentialsOff) => &self.without_credentials,
-            _ => &self.sound,
+    ///
+    /// # Errors
+    ///
+    /// [`LabError`]: another service may have to start for it.
+    pub async fn sabotage(&self, sabotage: Option<Sabotage>) -> Result<(), LabError> {
+        let policy = match sabotage {
+            Some(Sabotage::CredentialsOff) => Policy::WithoutCredentials,
+            _ => Policy::Sound,
         };
-        self.behaviour.set(service.state(sabotage));
-        self.password.clone_from(&service.password);
-        self.current = Arc::clone(&service.app);
+        let service = self.services.with(policy).await?;
+        self.behaviour.set(State { service, sabotage });
+        Ok(())
+    }
+
+    /// Puts a service with another policy behind the backend's origin, as a restart with another
+    /// configuration would; its sessions are its own. What was there before comes back when the
+    /// guard is dropped. A sabotage stays.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError`].
+    pub async fn under(&self, policy: Policy) -> Result<Under<'_>, LabError> {
+        let service = self.services.with(policy).await?;
+        let before = self.behaviour.state();
+        self.behaviour.set(State { service, ..before.clone() });
+        Ok(Under { behaviour: &self.behaviour, before: Some(before) })
+    }
+
+    /// The password of [`Stage::username`].
+    #[must_use]
+    pub fn password(&self) -> String {
+        self.behaviour.state().service.password.clone()
     }
 
     /// Sessions that the service holds at this moment.
     #[must_use]
     pub fn live_sessions(&self) -> usize {
-        self.current.live_sessions()
+        self.behaviour.state().service.app.live_sessions()
+    }
+
+    /// The pages of this stage.
+    pub fn askers(&self) -> impl Iterator<Item = Asker> {
+        self.pages.iter().map(|(asker, _)| *asker)
+    }
+
+    /// The origin of a page.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::NotCast`]: this topology has no such page.
+    pub fn origin(&self, asker: Asker) -> Result<&str, LabError> {
+        let found = self.pages.iter().find(|(other, _)| *other == asker);
+        found.map(|(_, origin)| origin.as_str()).ok_or(LabError::NotCast(asker))
     }
 
     /// The page's address: it talks to this stage's backend and asks nothing by itself.
@@ -209,44 +232,26 @@ impl Stage {
     }
 }
 
-fn parse_origin(text: &str) -> Result<withcreds::Origin, LabError> {
-    text.parse().map_err(|e: withcreds::OriginError| LabError::Config(e.to_string()))
+/// While it lives, another policy is in force.
+#[derive(Debug)]
+#[must_use = "the former policy comes back as soon as this is dropped"]
+pub struct Under<'a> {
+    behaviour: &'a Behaviour,
+    before: Option<State>,
 }
 
-impl Service {
-    async fn start(
-        topology: Topology,
-        backend: &str,
-        listed: &str,
-        credentials: bool,
-    ) -> Result<Self, LabError> {
-        let session = match topology {
-            Topology::CrossSite => "same_site = 'none'\ndangerous_allow_cross_site = true\n",
-            Topology::SameOrigin | Topology::SameSite => "",
-        };
-        let text = format!(
-            "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = '{backend}'\n\
-             [cors]\nallow_origins = ['{listed}']\nallow_credentials = {credentials}\n\
-             allow_methods = ['*']\nallow_headers = ['*']\n\
-             [session]\n{session}max_sessions_per_user = 1000\n\
-             [dev]\nenabled = true\n"
-        );
-        let config = Config::parse(&text, Path::new("(made by the harness)"))
-            .map_err(|errors| LabError::Config(errors.iter().map(ToString::to_string).collect()))?;
-        let server = Server::bind(&config).await?;
-        let addr = server.addr()?;
-        let app = Arc::clone(server.app());
-        let password = server.demo().map(|demo| demo.password.expose().clone()).unwrap_or_default();
-        let login = serde_json::json!({ "username": "demo", "password": password }).to_string();
-        let (stop, stopped) = oneshot::channel();
-        tokio::spawn(server.run_until(async {
-            // Resolves when the sender is dropped: with the stage.
-            let _ = stopped.await;
-        }));
-        Ok(Self { addr, app, login, password, _stop: stop })
+impl Drop for Under<'_> {
+    fn drop(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.behaviour.set(before);
+        }
     }
+}
 
-    fn state(&self, sabotage: Option<Sabotage>) -> State {
-        State { service: self.addr, sabotage, login: self.login.clone() }
-    }
+async fn listen() -> Result<TcpListener, LabError> {
+    Ok(TcpListener::bind(("127.0.0.1", 0)).await?)
+}
+
+fn parse_origin(text: &str) -> Result<withcreds::Origin, LabError> {
+    text.parse().map_err(|e: withcreds::OriginError| LabError::Config(e.to_string()))
 }

@@ -1,125 +1,21 @@
-//! The claims: what each says, and how it is shown.
+//! How the claims are shown. What each says is in [`crate::prove::Claim`].
+
+mod policy;
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::json;
 
 use crate::browser::Chromium;
-use crate::lab::Topology;
+use crate::lab::{Asker, Topology};
 use crate::prove::ProveError;
-use crate::prove::scene::{Asker, Call, Client, Mode, Observed, Scene};
+use crate::prove::claim::Claim;
+use crate::prove::scene::{Call, Client, Mode, Observed, Scene};
 use crate::prove::verdict::Check;
 
 const SESSION: &str = "/api/auth/session";
 const LOGIN: &str = "/api/auth/login";
 const LOGOUT: &str = "/api/auth/logout";
-
-/// A sentence about the service. The numbers are those of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Claim {
-    /// 1
-    CredentialsOn,
-    /// 2
-    CredentialsOff,
-    /// 3
-    LoginWithoutCredentials,
-    /// 4
-    Preflights,
-    /// 5
-    ForeignOrigin,
-    /// 6
-    CsrfToken,
-    /// 7
-    Logout,
-    /// 8
-    ReadableErrors,
-    /// 11
-    NoCorsNeeded,
-}
-
-impl Claim {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::CredentialsOn,
-        Self::CredentialsOff,
-        Self::LoginWithoutCredentials,
-        Self::Preflights,
-        Self::ForeignOrigin,
-        Self::CsrfToken,
-        Self::Logout,
-        Self::ReadableErrors,
-        Self::NoCorsNeeded,
-    ];
-
-    /// Its number in the contract.
-    #[must_use]
-    pub fn number(self) -> u8 {
-        match self {
-            Self::CredentialsOn => 1,
-            Self::CredentialsOff => 2,
-            Self::LoginWithoutCredentials => 3,
-            Self::Preflights => 4,
-            Self::ForeignOrigin => 5,
-            Self::CsrfToken => 6,
-            Self::Logout => 7,
-            Self::ReadableErrors => 8,
-            Self::NoCorsNeeded => 11,
-        }
-    }
-
-    /// Its name in ids.
-    #[must_use]
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::CredentialsOn => "credentials-on",
-            Self::CredentialsOff => "credentials-off",
-            Self::LoginWithoutCredentials => "login-without-credentials",
-            Self::Preflights => "preflights",
-            Self::ForeignOrigin => "foreign-origin",
-            Self::CsrfToken => "csrf-token",
-            Self::Logout => "logout",
-            Self::ReadableErrors => "readable-errors",
-            Self::NoCorsNeeded => "no-cors-needed",
-        }
-    }
-
-    /// The sentence.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::CredentialsOn => {
-                "credentials on: the session cookie is sent, and no script can see it"
-            }
-            Self::CredentialsOff => "credentials off: no cookie is sent, and the 401 is readable",
-            Self::LoginWithoutCredentials => "a login without credentials stores no cookie",
-            Self::Preflights => "preflights carry no cookie and create no session",
-            Self::ForeignOrigin => {
-                "a foreign origin reads nothing, and its requests change nothing"
-            }
-            Self::CsrfToken => "without the CSRF token: 403, readable, nothing changed",
-            Self::Logout => "logout ends the session everywhere",
-            Self::ReadableErrors => "errors stay readable (400, 401, 403, 404, 405, 413, 415)",
-            Self::NoCorsNeeded => "same origin needs no CORS: no preflight, no CORS header",
-        }
-    }
-
-    /// Whether it means something there: on one origin a page is never without credentials, unless
-    /// it says `omit`, which only fetch can; and there are no preflights.
-    #[must_use]
-    pub fn applies(self, topology: Topology, client: Client) -> bool {
-        let same_origin = topology == Topology::SameOrigin;
-        match self {
-            Self::NoCorsNeeded => same_origin,
-            Self::Preflights => !same_origin,
-            Self::CredentialsOff | Self::LoginWithoutCredentials => {
-                !same_origin || client == Client::Fetch
-            }
-            _ => true,
-        }
-    }
-}
 
 /// What was gathered for one claim.
 #[derive(Debug, Default)]
@@ -147,6 +43,11 @@ pub(super) async fn try_claim(
         Claim::Logout => court.logout().await?,
         Claim::ReadableErrors => court.readable_errors().await?,
         Claim::NoCorsNeeded => court.no_cors_needed().await?,
+        Claim::ListedOrigins => court.listed_origins().await?,
+        Claim::OriginPatterns => court.origin_patterns().await?,
+        Claim::PreflightEcho => court.preflight_echo().await?,
+        Claim::ExposedHeaders => court.exposed_headers().await?,
+        Claim::PreflightCache => court.preflight_cache().await?,
     }
     Ok(court.trial)
 }
@@ -313,7 +214,7 @@ impl Court<'_> {
         let status = away.request.as_ref().map(|wire| wire.status);
         self.check(status == Some(403), "its GET of the logout is answered with 403");
         let stage = &self.scene.stage;
-        let body = json!({ "username": stage.username, "password": stage.password }).to_string();
+        let body = json!({ "username": stage.username, "password": stage.password() }).to_string();
         let other = Call { path: LOGIN, body: Some(body), ..simple };
         let status = self.call(other).await?.request.as_ref().map(|wire| wire.status);
         self.check(matches!(status, Some(403 | 415)), "its login is refused (403 or 415)");
@@ -474,7 +375,7 @@ impl Court<'_> {
     // -- what they share -------------------------------------------------------------------------
 
     fn cookie(&self) -> &str {
-        &self.scene.stage.cookie
+        self.scene.stage.cookie
     }
 
     /// On one origin `same-origin` and the default mean credentials; only `omit` does not.
@@ -490,8 +391,17 @@ impl Court<'_> {
 
     fn call_of(&self, mode: Mode, method: &'static str, path: &'static str) -> Call {
         let client = self.client;
-        let (headers, body) = (Vec::new(), None);
-        Call { from: Asker::Page, client, mode, method, path, headers, body, no_cors: false }
+        Call {
+            from: Asker::Page,
+            client,
+            mode,
+            method,
+            path,
+            headers: Vec::new(),
+            body: None,
+            no_cors: false,
+            probe: None,
+        }
     }
 
     async fn ask(
@@ -519,13 +429,13 @@ impl Court<'_> {
 
     async fn log_in(&mut self, mode: Mode) -> Seen {
         let stage = &self.scene.stage;
-        let body = json!({ "username": stage.username, "password": stage.password }).to_string();
+        let body = json!({ "username": stage.username, "password": stage.password() }).to_string();
         let headers = vec![("Content-Type", "application/json".to_owned())];
         self.ask(mode, "POST", LOGIN, headers, Some(body)).await
     }
 
     async fn call(&mut self, call: Call) -> Seen {
-        let seen = self.scene.call(call).await?;
+        let seen = self.scene.call(self.browser, call).await?;
         for contradiction in seen.contradictions() {
             let (method, path) = (seen.method, seen.path);
             let says = format!("{method} {path}: browser and server agree (but {contradiction})");
@@ -533,24 +443,5 @@ impl Court<'_> {
         }
         self.trial.exchanges.push(Arc::clone(&seen));
         Ok(seen)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_claim_is_asked_somewhere_and_ids_are_unique() {
-        let mut ids: Vec<_> = Claim::ALL.iter().map(|c| c.id()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), Claim::ALL.len());
-        for claim in Claim::ALL {
-            for client in Client::ALL {
-                let asked = Topology::ALL.iter().any(|t| claim.applies(*t, client));
-                assert!(asked, "{claim:?} {client:?}");
-            }
-        }
     }
 }

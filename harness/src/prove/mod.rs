@@ -1,11 +1,12 @@
 //! Claims about the service, shown to be true in a real browser, each with its evidence; and the
 //! same over services that were broken on purpose, where at least one claim must fall.
 
+mod claim;
 mod claims;
 mod scene;
 mod verdict;
 
-pub use claims::Claim;
+pub use claim::Claim;
 pub use scene::{Client, Mode, Observed, PageView};
 pub use verdict::{Check, Verdict, verdict_id};
 
@@ -17,9 +18,6 @@ use serde::Serialize;
 use crate::browser::{BrowserError, Chromium, Launch, ThirdPartyCookies};
 use crate::lab::{Certificate, LabError, Sabotage, Stage, Topology};
 use crate::prove::scene::Scene;
-
-/// Hosts of the https topologies; one certificate serves them all.
-const HTTPS_HOSTS: [&str; 3] = ["app.example.com", "api.example.net", "evil.example.org"];
 
 /// What to prove, and with what.
 #[derive(Debug, Clone)]
@@ -131,6 +129,24 @@ pub fn must_break(sabotage: Sabotage) -> (Claim, &'static str) {
         Sabotage::CsrfOff => (Claim::CsrfToken, "no token: the script reads a 403"),
         Sabotage::ReadableCookie => (Claim::CredentialsOn, "the stored cookie is HttpOnly"),
         Sabotage::PreflightSession => (Claim::Preflights, "granted: its answer sets no cookie"),
+        Sabotage::FirstOrigin => {
+            (Claim::ListedOrigins, "second listed page: the script reads a 200")
+        }
+        Sabotage::NoVary => {
+            (Claim::ListedOrigins, "second listed page: the answer varies by Origin")
+        }
+        Sabotage::CarelessOrigins => {
+            (Claim::OriginPatterns, "look-alike domain: the script reads nothing")
+        }
+        Sabotage::LiteralMethods => (Claim::PreflightEcho, "PATCH: the request is sent"),
+        Sabotage::LiteralHeaders => (Claim::PreflightEcho, "PATCH: the request is sent"),
+        Sabotage::NothingExposed => {
+            (Claim::ExposedHeaders, "the script reads X-CSRF-TOKEN as it was sent")
+        }
+        Sabotage::AllExposed => (Claim::ExposedHeaders, "the script sees no other"),
+        Sabotage::NoMaxAge => (Claim::PreflightCache, "the preflight's answer says 600 s"),
+        Sabotage::ZeroMaxAge => (Claim::PreflightCache, "the same again: no preflight"),
+        Sabotage::OverGranted => (Claim::PreflightCache, "another method: a preflight is sent"),
     }
 }
 
@@ -138,10 +154,8 @@ pub fn must_break(sabotage: Sabotage) -> (Claim, &'static str) {
 #[must_use]
 pub fn bites(sabotage: Sabotage, topology: Topology) -> bool {
     match sabotage {
-        Sabotage::CredentialsOff | Sabotage::BareErrors | Sabotage::PreflightSession => {
-            topology != Topology::SameOrigin
-        }
         Sabotage::AnyOrigin | Sabotage::CsrfOff | Sabotage::ReadableCookie => true,
+        _ => topology != Topology::SameOrigin,
     }
 }
 
@@ -167,8 +181,8 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
     if plan.clients.iter().any(|client| client.is_axios()) && !Stage::has_axios() {
         return Err(LabError::NoAxios.into());
     }
-    let certificate = Certificate::for_hosts(HTTPS_HOSTS.iter().map(ToString::to_string).collect())
-        .map_err(LabError::Tls)?;
+    // One certificate serves all topologies.
+    let certificate = Certificate::for_hosts(Stage::certified_hosts()).map_err(LabError::Tls)?;
     let mut stages = Vec::new();
     for topology in &plan.topologies {
         stages.push(Stage::start(*topology, &certificate).await?);
@@ -204,10 +218,10 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
     for sabotage in sabotages(plan) {
         let (claim, _) = must_break(sabotage);
         let mut control = Control { sabotage, tried: Vec::new(), fell: 0, asked: 0 };
-        for scene in scenes.iter_mut().filter(|s| bites(sabotage, s.stage.topology)) {
-            scene.stage.sabotage(Some(sabotage));
+        for scene in scenes.iter().filter(|s| bites(sabotage, s.stage.topology)) {
+            scene.stage.sabotage(Some(sabotage)).await?;
             let verdicts = run.all(scene).await?;
-            scene.stage.sabotage(None);
+            scene.stage.sabotage(None).await?;
             control.asked += verdicts.len();
             control.fell += verdicts.iter().filter(|v| !v.holds()).count();
             control.tried.extend(verdicts.into_iter().filter(|v| v.claim == claim));

@@ -1,14 +1,17 @@
 //! A stage with its pages open, and what happens when one of them makes a request.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::browser::{BrowserError, BrowserEvidence, Chromium, JarCookie, Page};
-use crate::lab::{LabError, Stage, WireExchange};
+use crate::lab::{Asker, LabError, Stage, WireExchange};
 use crate::prove::ProveError;
 
 /// How long the browser layer waits for evidence.
@@ -90,16 +93,6 @@ impl Mode {
     }
 }
 
-/// Which page asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Asker {
-    /// The listed frontend (on one origin: the service's own page).
-    Page,
-    /// A page that no policy lists.
-    Foreign,
-}
-
 /// One request to make.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
@@ -111,6 +104,8 @@ pub(super) struct Call {
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<String>,
     pub(super) no_cors: bool,
+    /// Asks the address of an earlier probe again; `None` takes a new one.
+    pub(super) probe: Option<String>,
 }
 
 /// What the page's script could see.
@@ -149,8 +144,8 @@ pub struct Thrown {
 pub struct Observed {
     /// Origin of the page that asked.
     pub from: String,
-    /// Whether that is a page which no policy lists.
-    pub foreign: bool,
+    /// Its standing with the policy.
+    pub asker: Asker,
     /// The credentials mode it asked for.
     pub mode: Mode,
     /// Method as the script gave it.
@@ -219,11 +214,10 @@ impl Observed {
     }
 }
 
-/// A stage with its pages open.
+/// A stage with its pages: the two that most claims need are open, others open when asked for.
 pub(super) struct Scene {
     pub(super) stage: Stage,
-    page: Page,
-    foreign: Page,
+    pages: HashMap<Asker, OnceCell<Page>>,
     number: usize,
     next_probe: AtomicU64,
 }
@@ -233,11 +227,33 @@ impl Scene {
         browser: &Chromium,
         stage: Stage,
         number: usize,
-    ) -> Result<Self, BrowserError> {
-        let (page_url, foreign_url) = (stage.page_url(&stage.page), stage.page_url(&stage.foreign));
-        let (page, foreign) =
-            tokio::try_join!(browser.open(&page_url), browser.open(&foreign_url))?;
-        Ok(Self { stage, page, foreign, number, next_probe: AtomicU64::new(0) })
+    ) -> Result<Self, ProveError> {
+        let pages = stage.askers().map(|asker| (asker, OnceCell::new())).collect();
+        let scene = Self { stage, pages, number, next_probe: AtomicU64::new(0) };
+        scene.raise(browser, &[Asker::Page, Asker::Foreign]).await?;
+        Ok(scene)
+    }
+
+    /// Opens pages that are not open yet, all at once.
+    pub(super) async fn raise(
+        &self,
+        browser: &Chromium,
+        askers: &[Asker],
+    ) -> Result<(), ProveError> {
+        let pages = askers.iter().map(|asker| self.page(browser, *asker));
+        try_join_all(pages).await.map(|_open| ())
+    }
+
+    async fn page(&self, browser: &Chromium, asker: Asker) -> Result<&Page, ProveError> {
+        let url = self.stage.page_url(self.stage.origin(asker)?);
+        let cell = self.pages.get(&asker).ok_or(LabError::NotCast(asker))?;
+        Ok(cell.get_or_try_init(|| browser.open(&url)).await?)
+    }
+
+    /// An id for probes of one address.
+    pub(super) fn new_probe(&self) -> String {
+        let n = self.next_probe.fetch_add(1, Ordering::Relaxed);
+        format!("s{}n{n}", self.number)
     }
 
     /// Lets a page make a request and gathers what script, wire and browser say about it.
@@ -245,13 +261,15 @@ impl Scene {
     /// # Errors
     ///
     /// What is wrong with browser, page or stage, and says nothing about the service.
-    pub(super) async fn call(&self, call: Call) -> Result<Arc<Observed>, ProveError> {
-        let n = self.next_probe.fetch_add(1, Ordering::Relaxed);
-        let probe_id = format!("s{}n{n}", self.number);
-        let (page, from) = match call.from {
-            Asker::Page => (&self.page, &self.stage.page),
-            Asker::Foreign => (&self.foreign, &self.stage.foreign),
-        };
+    pub(super) async fn call(
+        &self,
+        browser: &Chromium,
+        call: Call,
+    ) -> Result<Arc<Observed>, ProveError> {
+        // Calls come one after another, and what belongs to one is taken out before the next: so
+        // one id, and with it one URL, serves several.
+        let probe_id = call.probe.unwrap_or_else(|| self.new_probe());
+        let (page, from) = (self.page(browser, call.from).await?, self.stage.origin(call.from)?);
         let mut request = json!({
             "client": call.client.id(),
             "credentials": call.mode.id(),
@@ -289,8 +307,8 @@ impl Scene {
             repeats += usize::from(slot.replace(exchange).is_some());
         }
         Ok(Arc::new(Observed {
-            from: from.clone(),
-            foreign: call.from == Asker::Foreign,
+            from: from.to_owned(),
+            asker: call.from,
             mode: call.mode,
             method: call.method,
             path: call.path,

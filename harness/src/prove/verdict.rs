@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::lab::Topology;
-use crate::prove::claims::{Claim, Trial};
+use crate::prove::claim::Claim;
+use crate::prove::claims::Trial;
 use crate::prove::scene::{Client, Observed};
 
 /// One fact that a claim rests on.

@@ -63,6 +63,7 @@ fn why(verdict: &Verdict) -> Vec<&str> {
 fn evidence(seen: &Observed) -> Value {
     json!({
         "from": seen.from,
+        "asker": seen.asker,
         "method": seen.method,
         "path": seen.path,
         "credentials": seen.mode,

@@ -7,13 +7,16 @@ mod terminal;
 pub use json::document;
 pub use terminal::Terminal;
 
-use crate::lab::WireExchange;
+use crate::lab::{Asker, WireExchange};
 use crate::prove::Observed;
 
 /// One exchange as a row of a table: what was asked, what the wire carried, what the script got.
 #[must_use]
 pub fn evidence_row(seen: &Observed) -> [String; 6] {
-    let from = if seen.foreign { "foreign page, " } else { "" };
+    let from = match seen.asker {
+        Asker::Page => String::new(),
+        other => format!("{}, ", other.label()),
+    };
     let preflight = match &seen.preflight {
         None => "–".to_owned(),
         Some(wire) => {

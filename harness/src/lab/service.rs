@@ -1,0 +1,121 @@
+//! The real service, started with the policies that the claims are about.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{OnceCell, oneshot};
+use withcreds::{App, Config, Server};
+
+use crate::lab::{LabError, Topology};
+
+/// A configuration of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// Two listed origins, across sites a pattern as well, credentials, a preflight cache of 600 s.
+    Sound,
+    /// The same without credentials.
+    WithoutCredentials,
+    /// No origin by name, but `http://localhost:*`.
+    AnyPort,
+    /// No `max_age_s`.
+    NoMaxAge,
+    /// `max_age_s = 0`.
+    ZeroMaxAge,
+}
+
+impl Policy {
+    /// For how long [`Policy::Sound`] lets browsers cache a preflight, in seconds.
+    pub const MAX_AGE_S: u64 = 600;
+
+    const ALL: [Self; 5] =
+        [Self::Sound, Self::WithoutCredentials, Self::AnyPort, Self::NoMaxAge, Self::ZeroMaxAge];
+
+    fn max_age_s(self) -> Option<u64> {
+        match self {
+            Self::Sound | Self::WithoutCredentials | Self::AnyPort => Some(Self::MAX_AGE_S),
+            Self::NoMaxAge => None,
+            Self::ZeroMaxAge => Some(0),
+        }
+    }
+}
+
+/// The services of one stage, each started when it is first needed: starting one takes a password
+/// hash, and not every run needs all.
+#[derive(Debug)]
+pub(super) struct Services {
+    topology: Topology,
+    backend: String,
+    /// Those that the policies list by name.
+    listed: Vec<String>,
+    started: [OnceCell<Arc<Service>>; Policy::ALL.len()],
+}
+
+/// A running service; ends when dropped.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) addr: SocketAddr,
+    pub(super) app: Arc<App>,
+    /// The body of a login that works, for the sabotage that needs one.
+    pub(super) login: String,
+    pub(super) password: String,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Services {
+    pub(super) fn new(topology: Topology, backend: String, listed: Vec<String>) -> Self {
+        Self { topology, backend, listed, started: Default::default() }
+    }
+
+    /// The service with this policy.
+    pub(super) async fn with(&self, policy: Policy) -> Result<Arc<Service>, LabError> {
+        let place = Policy::ALL.iter().position(|p| *p == policy).unwrap_or_default();
+        let start = || async { Service::start(&self.config(policy)).await.map(Arc::new) };
+        self.started[place].get_or_try_init(start).await.map(Arc::clone)
+    }
+
+    fn config(&self, policy: Policy) -> String {
+        let quoted = |origins: &[String]| {
+            origins.iter().map(|o| format!("'{o}'")).collect::<Vec<_>>().join(", ")
+        };
+        let (origins, pattern) = match (policy, self.topology) {
+            (Policy::AnyPort, _) => (String::new(), "'http://localhost:*'"),
+            (_, Topology::CrossSite) => (quoted(&self.listed), "'https://*.preview.example.com'"),
+            (_, Topology::SameOrigin | Topology::SameSite) => (quoted(&self.listed), ""),
+        };
+        let mut text = format!(
+            "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = '{}'\n\
+             [cors]\nallow_origins = [{origins}]\nallow_origin_patterns = [{pattern}]\n\
+             allow_credentials = {}\nallow_methods = ['*']\nallow_headers = ['*']\n",
+            self.backend,
+            policy != Policy::WithoutCredentials,
+        );
+        if let Some(seconds) = policy.max_age_s() {
+            let _ = writeln!(text, "max_age_s = {seconds}");
+        }
+        text += "[dev]\nenabled = true\n[session]\nmax_sessions_per_user = 1000\n";
+        if self.topology == Topology::CrossSite {
+            text += "same_site = 'none'\ndangerous_allow_cross_site = true\n";
+        }
+        text
+    }
+}
+
+impl Service {
+    async fn start(config: &str) -> Result<Self, LabError> {
+        let config = Config::parse(config, Path::new("(made by the harness)"))
+            .map_err(|errors| LabError::Config(errors.iter().map(ToString::to_string).collect()))?;
+        let server = Server::bind(&config).await?;
+        let addr = server.addr()?;
+        let app = Arc::clone(server.app());
+        let password = server.demo().map(|demo| demo.password.expose().clone()).unwrap_or_default();
+        let login = serde_json::json!({ "username": "demo", "password": password }).to_string();
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(server.run_until(async {
+            // Resolves when the sender is dropped: with the stage.
+            let _ = stopped.await;
+        }));
+        Ok(Self { addr, app, login, password, _stop: stop })
+    }
+}
