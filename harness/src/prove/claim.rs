@@ -131,6 +131,19 @@ impl Claim {
         }
     }
 
+    /// Whether it is about the policy itself: who is listed, what is granted, exposed, cached.
+    #[must_use]
+    pub fn is_about_policy(self) -> bool {
+        matches!(
+            self,
+            Self::ListedOrigins
+                | Self::OriginPatterns
+                | Self::PreflightEcho
+                | Self::ExposedHeaders
+                | Self::PreflightCache
+        )
+    }
+
     /// Whether it means something there: on one origin a page is never without credentials, unless
     /// it says `omit`, which only fetch can; and there are no preflights.
     #[must_use]
@@ -138,13 +151,8 @@ impl Claim {
         let same_origin = topology == Topology::SameOrigin;
         match self {
             Self::NoCorsNeeded => same_origin,
-            // There is nothing to see of CORS.
-            Self::Preflights
-            | Self::ListedOrigins
-            | Self::OriginPatterns
-            | Self::PreflightEcho
-            | Self::ExposedHeaders
-            | Self::PreflightCache => !same_origin,
+            Self::Preflights => !same_origin,
+            claim if claim.is_about_policy() => !same_origin,
             Self::CredentialsOff | Self::LoginWithoutCredentials => {
                 !same_origin || client == Client::Fetch
             }

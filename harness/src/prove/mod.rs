@@ -159,6 +159,13 @@ pub fn bites(sabotage: Sabotage, topology: Topology) -> bool {
     }
 }
 
+/// What is asked over a broken service. The claims about sessions lean on one another, so all of
+/// them are; those about the policy stand each for itself, so only the one that must fall is.
+fn is_asked_over(sabotage: Sabotage, claim: Claim) -> bool {
+    let (must, _) = must_break(sabotage);
+    claim == must || !(claim.is_about_policy() || must.is_about_policy())
+}
+
 /// What is asked in a topology with a client.
 pub fn claims_for(topology: Topology, client: Client) -> impl Iterator<Item = Claim> {
     Claim::ALL.into_iter().filter(move |claim| claim.applies(topology, client))
@@ -200,18 +207,19 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
     let browser = Chromium::launch(launch).await?;
     let version = browser.version().await?;
 
-    let cells_of = |topology: &Topology| cells(plan, *topology).count();
-    let planned: usize = plan.topologies.iter().map(cells_of).sum();
-    let sabotaged =
-        sabotages(plan).flat_map(|s| plan.topologies.iter().filter(move |t| bites(s, **t)));
-    progress.planned(planned + sabotaged.map(cells_of).sum::<usize>());
+    let sound = plan.topologies.iter().map(|topology| cells(plan, *topology, None).count());
+    let broken = sabotages(plan).flat_map(|sabotage| {
+        let bitten = plan.topologies.iter().filter(move |topology| bites(sabotage, **topology));
+        bitten.map(move |topology| cells(plan, *topology, Some(sabotage)).count())
+    });
+    progress.planned(sound.chain(broken).sum());
     let mut run =
         Run { plan, progress, browser: &browser, started, first: None, count: 0, probes: 0 };
     let mut scenes = Vec::new();
     let mut verdicts = Vec::new();
     for (n, stage) in stages.into_iter().enumerate() {
         let scene = Scene::open(&browser, stage, n).await?;
-        verdicts.extend(run.all(&scene).await?);
+        verdicts.extend(run.all(&scene, None).await?);
         scenes.push(scene);
     }
     let mut controls = Vec::new();
@@ -220,7 +228,7 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
         let mut control = Control { sabotage, tried: Vec::new(), fell: 0, asked: 0 };
         for scene in scenes.iter().filter(|s| bites(sabotage, s.stage.topology)) {
             scene.stage.sabotage(Some(sabotage)).await?;
-            let verdicts = run.all(scene).await?;
+            let verdicts = run.all(scene, Some(sabotage)).await?;
             scene.stage.sabotage(None).await?;
             control.asked += verdicts.len();
             control.fell += verdicts.iter().filter(|v| !v.holds()).count();
@@ -242,10 +250,15 @@ fn sabotages(plan: &Plan) -> impl Iterator<Item = Sabotage> + '_ {
 }
 
 /// What is asked in a topology: claims × clients, as far as they mean something there.
-fn cells(plan: &Plan, topology: Topology) -> impl Iterator<Item = (Claim, Client)> + '_ {
+fn cells(
+    plan: &Plan,
+    topology: Topology,
+    sabotage: Option<Sabotage>,
+) -> impl Iterator<Item = (Claim, Client)> + '_ {
     plan.clients
         .iter()
         .flat_map(move |client| claims_for(topology, *client).map(move |claim| (claim, *client)))
+        .filter(move |(claim, _)| sabotage.is_none_or(|sabotage| is_asked_over(sabotage, *claim)))
 }
 
 struct Run<'a> {
@@ -259,10 +272,26 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    async fn all(
+        &mut self,
+        scene: &Scene,
+        sabotage: Option<Sabotage>,
+    ) -> Result<Vec<Verdict>, ProveError> {
+        // Opening a tab is mostly waiting: those that few claims need open while others are shown.
+        let (browser, askers) = (self.browser, scene.askers());
+        let (verdicts, ()) =
+            tokio::try_join!(self.each(scene, sabotage), scene.raise(browser, &askers))?;
+        Ok(verdicts)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "measures a verdict; decides nothing")]
-    async fn all(&mut self, scene: &Scene) -> Result<Vec<Verdict>, ProveError> {
+    async fn each(
+        &mut self,
+        scene: &Scene,
+        sabotage: Option<Sabotage>,
+    ) -> Result<Vec<Verdict>, ProveError> {
         let mut verdicts = Vec::new();
-        for (claim, client) in cells(self.plan, scene.stage.topology) {
+        for (claim, client) in cells(self.plan, scene.stage.topology, sabotage) {
             let began = Instant::now();
             let trial = claims::try_claim(claim, client, scene, self.browser).await?;
             self.first.get_or_insert_with(|| self.started.elapsed());

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::browser::{BrowserError, BrowserEvidence, Chromium, JarCookie, Page};
-use crate::lab::{Asker, LabError, Stage, WireExchange};
+use crate::lab::{Asker, LabError, Stage, Topology, WireExchange};
 use crate::prove::ProveError;
 
 /// How long the browser layer waits for evidence.
@@ -232,6 +232,13 @@ impl Scene {
         let scene = Self { stage, pages, number, next_probe: AtomicU64::new(0) };
         scene.raise(browser, &[Asker::Page, Asker::Foreign]).await?;
         Ok(scene)
+    }
+
+    /// The pages that the claims of this topology let ask.
+    pub(super) fn askers(&self) -> Vec<Asker> {
+        let only_two = self.stage.topology == Topology::SameOrigin;
+        let asks = |asker: &Asker| !only_two || matches!(asker, Asker::Page | Asker::Foreign);
+        self.stage.askers().filter(asks).collect()
     }
 
     /// Opens pages that are not open yet, all at once.
