@@ -106,9 +106,24 @@ impl Page {
         call: &Value,
         probe_id: &str,
     ) -> Result<(Value, BrowserEvidence), BrowserError> {
+        self.probe_until(call, probe_id, |_| true).await
+    }
+
+    /// As [`Page::probe`], for a caller who knows from elsewhere what the browser must have seen:
+    /// evidence that is not `enough` is waited for like any that must come. On a busy machine
+    /// events come late, and of some nothing tells that they will come.
+    ///
+    /// # Errors
+    /// As [`Page::probe`].
+    pub async fn probe_until(
+        &self,
+        call: &Value,
+        probe_id: &str,
+        enough: impl Fn(&BrowserEvidence) -> bool,
+    ) -> Result<(Value, BrowserEvidence), BrowserError> {
         let _forget = Forget { state: &self.state, probe_id };
         let value = self.evaluate(&format!("window.withcreds.probe({call})")).await?;
-        let evidence = self.settle(probe_id).await?;
+        let evidence = self.settle(probe_id, enough).await?;
         Ok((value, evidence))
     }
 
@@ -118,7 +133,7 @@ impl Page {
     /// # Errors
     /// [`BrowserError::Gone`], or [`BrowserError::Page`] if the page crashed or was closed.
     pub async fn evidence(&self, probe_id: &str) -> Result<BrowserEvidence, BrowserError> {
-        self.settle(probe_id).await
+        self.settle(probe_id, |_| true).await
     }
 
     /// Lets go of what was collected about the probe.
@@ -194,7 +209,11 @@ impl Page {
         }
     }
 
-    async fn settle(&self, probe_id: &str) -> Result<BrowserEvidence, BrowserError> {
+    async fn settle(
+        &self,
+        probe_id: &str,
+        enough: impl Fn(&BrowserEvidence) -> bool,
+    ) -> Result<BrowserEvidence, BrowserError> {
         let mut changes = self.state.changes.subscribe();
         let deadline = Instant::now() + EVIDENCE_DEADLINE;
         let mut quiet_ends = None;
@@ -208,8 +227,9 @@ impl Page {
                 inner.collector.progress(probe_id)
             };
             let until = match progress {
-                Progress::Settled => return Ok(self.exchange(probe_id)),
                 Progress::Waiting => deadline,
+                _ if !enough(&self.exchange(probe_id)) => deadline,
+                Progress::Settled => return Ok(self.exchange(probe_id)),
                 Progress::Unseen | Progress::Unsure => {
                     *quiet_ends.get_or_insert_with(|| Instant::now() + QUIET)
                 }

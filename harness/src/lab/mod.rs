@@ -13,7 +13,7 @@ mod tls;
 mod topology;
 
 pub use cast::Asker;
-pub use record::{WireExchange, WireLog};
+pub use record::{Arrivals, WireExchange, WireLog};
 pub use sabotage::Sabotage;
 pub use service::Policy;
 pub use tls::{Certificate, TlsError};

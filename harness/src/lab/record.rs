@@ -76,6 +76,15 @@ pub(super) fn lines(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
+/// What of one probe has come to the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Its preflight.
+    pub preflight: bool,
+    /// Its request.
+    pub request: bool,
+}
+
 /// The exchanges of all fronts of one stage, in the order in which they were answered.
 #[derive(Debug, Clone, Default)]
 pub struct WireLog(Arc<Mutex<Vec<WireExchange>>>);
@@ -83,6 +92,19 @@ pub struct WireLog(Arc<Mutex<Vec<WireExchange>>>);
 impl WireLog {
     pub(super) fn push(&self, exchange: WireExchange) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
+    }
+
+    /// Whether a preflight and whether a request of one probe has come.
+    #[must_use]
+    pub fn arrivals(&self, probe_id: &str) -> Arrivals {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arrivals = Arrivals::default();
+        for exchange in log.iter().filter(|exchange| exchange.probe_id() == Some(probe_id)) {
+            let preflight = exchange.is_preflight();
+            arrivals.preflight |= preflight;
+            arrivals.request |= !preflight;
+        }
+        arrivals
     }
 
     /// Takes out what belongs to one probe, so that the log does not grow with the run.
@@ -128,8 +150,13 @@ mod tests {
         let log = WireLog::default();
         log.push(exchange("/?probe=a", &[]));
         log.push(exchange("/?probe=b", &[]));
+        log.push(exchange("/?probe=b", &[("Access-Control-Request-Method", "PUT")]));
+        for (id, preflight, request) in [("a", false, true), ("b", true, true), ("c", false, false)]
+        {
+            assert_eq!(log.arrivals(id), Arrivals { preflight, request }, "{id}");
+        }
         assert_eq!(log.take("a").len(), 1);
         assert_eq!(log.take("a").len(), 0);
-        assert_eq!(log.take("b").len(), 1);
+        assert_eq!(log.take("b").len(), 2);
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::browser::{BrowserError, BrowserEvidence, Chromium, JarCookie, Page};
+use crate::browser::{BrowserError, BrowserEvidence, Chromium, JarCookie, Leg, Page};
 use crate::lab::{Asker, LabError, Stage, Topology, WireExchange};
 use crate::prove::ProveError;
 
@@ -288,7 +288,14 @@ impl Scene {
         if call.no_cors {
             request["mode"] = json!("no-cors");
         }
-        let (seen, browser) = page.probe(&request, &probe_id).await?;
+        // What came to the server, the browser must have sent: until it says so, it is only late.
+        let told = |evidence: &BrowserEvidence| {
+            let came = self.stage.log.arrivals(&probe_id);
+            let sent = |leg: &Option<Leg>| leg.as_ref().is_some_and(|leg| leg.sent);
+            (sent(&evidence.preflight) || !came.preflight)
+                && (sent(&evidence.request) || !came.request)
+        };
+        let (seen, browser) = page.probe_until(&request, &probe_id, told).await?;
         let page: PageView = serde_json::from_value(seen).map_err(|error| BrowserError::Page {
             what: format!(
                 "the fixture page answered in a form this harness does not know: {error}"
