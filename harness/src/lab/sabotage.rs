@@ -231,3 +231,65 @@ fn rewrite(headers: &mut HeaderMap, name: &HeaderName, change: impl FnOnce(Strin
         headers.insert(name, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a granted preflight for `PUT` with one header.
+    fn spoiled(sabotage: Sabotage, origin: &str) -> HeaderMap {
+        let value = |text: &str| HeaderValue::from_str(text).unwrap();
+        let ask = HeaderMap::from_iter([
+            (ORIGIN, value(origin)),
+            (ACCESS_CONTROL_REQUEST_METHOD, value("PUT")),
+            (ACCESS_CONTROL_REQUEST_HEADERS, value("x-a")),
+        ]);
+        let mut headers = HeaderMap::from_iter([
+            (ACCESS_CONTROL_ALLOW_ORIGIN, value("https://b.example")),
+            (ACCESS_CONTROL_ALLOW_METHODS, value("PUT")),
+            (ACCESS_CONTROL_ALLOW_HEADERS, value("x-a")),
+            (ACCESS_CONTROL_EXPOSE_HEADERS, value("x-c")),
+            (ACCESS_CONTROL_MAX_AGE, value("600")),
+            (VARY, value("Origin")),
+        ]);
+        let asked = Asked::of(&http::Method::OPTIONS, &ask);
+        let first = Some(value("https://a.example"));
+        let listed = Listed { first, careless_host: "b.example" };
+        spoil(sabotage, &asked, &listed, &mut StatusCode::FORBIDDEN, &mut headers);
+        headers
+    }
+
+    #[test]
+    fn each_changes_what_it_is_about() {
+        for (sabotage, name, want) in [
+            (Sabotage::AnyOrigin, ACCESS_CONTROL_ALLOW_ORIGIN, Some("https://c.b.example.net")),
+            (
+                Sabotage::CarelessOrigins,
+                ACCESS_CONTROL_ALLOW_ORIGIN,
+                Some("https://c.b.example.net"),
+            ),
+            (Sabotage::FirstOrigin, ACCESS_CONTROL_ALLOW_ORIGIN, Some("https://a.example")),
+            (Sabotage::NoVary, VARY, None),
+            (Sabotage::BareErrors, ACCESS_CONTROL_ALLOW_ORIGIN, None),
+            (Sabotage::LiteralMethods, ACCESS_CONTROL_ALLOW_METHODS, Some("*")),
+            (Sabotage::LiteralHeaders, ACCESS_CONTROL_ALLOW_HEADERS, Some("*")),
+            (Sabotage::NothingExposed, ACCESS_CONTROL_EXPOSE_HEADERS, None),
+            (Sabotage::NoMaxAge, ACCESS_CONTROL_MAX_AGE, None),
+            (Sabotage::ZeroMaxAge, ACCESS_CONTROL_MAX_AGE, Some("0")),
+            (Sabotage::OverGranted, ACCESS_CONTROL_ALLOW_METHODS, Some("PUT, DELETE, PATCH, PUT")),
+        ] {
+            let headers = spoiled(sabotage, "https://c.b.example.net");
+            let value = headers.get(&name).map(|value| value.to_str().unwrap());
+            assert_eq!(value, want, "{sabotage:?}");
+        }
+        let all =
+            &spoiled(Sabotage::AllExposed, "https://b.example")[ACCESS_CONTROL_EXPOSE_HEADERS];
+        assert!(all.to_str().unwrap().contains("vary"), "{all:?}");
+    }
+
+    #[test]
+    fn a_careless_comparison_still_refuses_strangers() {
+        let headers = spoiled(Sabotage::CarelessOrigins, "https://evil.example");
+        assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://b.example");
+    }
+}

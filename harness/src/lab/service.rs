@@ -119,3 +119,28 @@ impl Service {
         Ok(Self { addr, app, login, password, _stop: stop })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_takes_each_configuration() {
+        for topology in Topology::ALL {
+            let backend = match topology {
+                Topology::CrossSite => "https://api.example.net",
+                Topology::SameOrigin | Topology::SameSite => "http://localhost:41234",
+            };
+            let listed = vec!["http://localhost:41235".to_owned()];
+            let services = Services::new(topology, backend.to_owned(), listed);
+            for policy in Policy::ALL {
+                let text = services.config(policy);
+                let config = Config::parse(&text, Path::new("test"));
+                assert!(config.is_ok(), "{topology:?} {policy:?}: {:?}\n{text}", config.err());
+                let age = policy.max_age_s().map(|seconds| format!("max_age_s = {seconds}\n"));
+                assert_eq!(text.contains("max_age_s"), age.is_some(), "{policy:?}");
+                assert!(age.is_none_or(|line| text.contains(&line)), "{policy:?}");
+            }
+        }
+    }
+}

@@ -138,8 +138,9 @@ pub fn must_break(sabotage: Sabotage) -> (Claim, &'static str) {
         Sabotage::CarelessOrigins => {
             (Claim::OriginPatterns, "look-alike domain: the script reads nothing")
         }
-        Sabotage::LiteralMethods => (Claim::PreflightEcho, "PATCH: the request is sent"),
-        Sabotage::LiteralHeaders => (Claim::PreflightEcho, "PATCH: the request is sent"),
+        Sabotage::LiteralMethods | Sabotage::LiteralHeaders => {
+            (Claim::PreflightEcho, "PATCH: the request is sent")
+        }
         Sabotage::NothingExposed => {
             (Claim::ExposedHeaders, "the script reads X-CSRF-TOKEN as it was sent")
         }
@@ -313,6 +314,25 @@ impl Run<'_> {
             total_millis: verdict::millis(total),
             probes: self.probes,
             verdicts_per_second: self.count.saturating_sub(1) as f64 / proving,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_a_broken_service_the_claim_that_must_fall_is_asked_wherever_it_bites() {
+        for sabotage in Sabotage::ALL {
+            let (must, _) = must_break(sabotage);
+            assert!(is_asked_over(sabotage, must), "{sabotage:?}");
+            assert!(Topology::ALL.iter().any(|t| bites(sabotage, *t)), "{sabotage:?}");
+            for topology in Topology::ALL.into_iter().filter(|t| bites(sabotage, *t)) {
+                for client in Client::ALL {
+                    assert!(must.applies(topology, client), "{sabotage:?} {topology:?} {client:?}");
+                }
+            }
         }
     }
 }

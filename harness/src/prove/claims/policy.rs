@@ -2,7 +2,6 @@
 //! grants and for how long, what a script may read.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::lab::{Asker, Policy, Topology, WireExchange};
 use crate::prove::claims::{Court, Outcome, SESSION, Seen};
@@ -27,32 +26,38 @@ impl Court<'_> {
     // -- 12 --------------------------------------------------------------------------------------
 
     pub(super) async fn listed_origins(&mut self) -> Outcome {
-        let (again, others): (_, &[Asker]) = match self.scene.stage.topology {
-            Topology::CrossSite => (Asker::ByPattern, &[Asker::Foreign, Asker::OtherPort]),
-            Topology::SameOrigin | Topology::SameSite => (Asker::Page, &[Asker::Foreign]),
-        };
-        let mut order = vec![Asker::Page, Asker::Foreign, Asker::Second];
-        order.extend(others.iter().filter(|asker| **asker != Asker::Foreign));
-        order.push(again);
-        self.ask_in_turn(&order, others).await
+        use Asker::{ByPattern, Foreign, OtherPort, Page, Second};
+        match self.scene.stage.topology {
+            Topology::CrossSite => {
+                self.ask_in_turn(
+                    &[Page, Foreign, Second, OtherPort, ByPattern],
+                    &[Foreign, OtherPort],
+                )
+                .await
+            }
+            // Here another port of the listed host is what the foreign page is.
+            Topology::SameOrigin | Topology::SameSite => {
+                self.ask_in_turn(&[Page, Foreign, Second, Page], &[Foreign]).await
+            }
+        }
     }
 
     // -- 13 --------------------------------------------------------------------------------------
 
     pub(super) async fn origin_patterns(&mut self) -> Outcome {
+        use Asker::{Address, Apex, ByPattern, Glued, OtherScheme, Page, Subdomain, Suffixed};
         match self.scene.stage.topology {
             Topology::CrossSite => {
-                let others = [Asker::Apex, Asker::Glued, Asker::Suffixed, Asker::OtherScheme];
-                let order =
-                    [Asker::ByPattern, others[0], others[1], others[2], others[3], Asker::Page];
-                self.ask_in_turn(&order, &others).await
+                let unlisted = [Apex, Glued, Suffixed, OtherScheme];
+                let order = [ByPattern, Apex, Glued, Suffixed, OtherScheme, Page];
+                self.ask_in_turn(&order, &unlisted).await
             }
             Topology::SameOrigin | Topology::SameSite => {
                 let scene = self.scene;
                 let _policy = scene.stage.under(Policy::AnyPort).await?;
-                let others = [Asker::Suffixed, Asker::Subdomain, Asker::Address];
-                let order = [Asker::ByPattern, others[0], others[1], others[2], Asker::Page];
-                self.ask_in_turn(&order, &others).await
+                let unlisted = [Suffixed, Subdomain, Address];
+                let order = [ByPattern, Suffixed, Subdomain, Address, Page];
+                self.ask_in_turn(&order, &unlisted).await
             }
         }
     }
@@ -316,8 +321,7 @@ impl Court<'_> {
 
     async fn unsafe_read(&mut self, probe: &str) -> Seen {
         let call = self.unsafe_call(Mode::Include, probe);
-        let seen: Arc<Observed> = self.call(call).await?;
-        Ok(seen)
+        self.call(call).await
     }
 }
 
