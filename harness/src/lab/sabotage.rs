@@ -255,7 +255,8 @@ mod tests {
         let asked = Asked::of(&http::Method::OPTIONS, &ask);
         let first = Some(value("https://a.example"));
         let listed = Listed { first, careless_host: "b.example" };
-        spoil(sabotage, &asked, &listed, &mut StatusCode::FORBIDDEN, &mut headers);
+        let mut status = StatusCode::FORBIDDEN;
+        spoil(sabotage, &asked, &listed, &mut status, &mut headers);
         headers
     }
 
