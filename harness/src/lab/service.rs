@@ -29,6 +29,9 @@ impl Policy {
     /// For how long [`Policy::Sound`] lets browsers cache a preflight, in seconds.
     pub const MAX_AGE_S: u64 = 600;
 
+    /// What all of them expose beside the CSRF token: a header that the service sends anyway.
+    pub const EXPOSED: &str = "referrer-policy";
+
     const ALL: [Self; 5] =
         [Self::Sound, Self::WithoutCredentials, Self::AnyPort, Self::NoMaxAge, Self::ZeroMaxAge];
 
@@ -87,9 +90,11 @@ impl Services {
         let mut text = format!(
             "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = '{}'\n\
              [cors]\nallow_origins = [{origins}]\nallow_origin_patterns = [{pattern}]\n\
-             allow_credentials = {}\nallow_methods = ['*']\nallow_headers = ['*']\n",
+             allow_credentials = {}\nallow_methods = ['*']\nallow_headers = ['*']\n\
+             expose_headers = ['{}']\n",
             self.backend,
             policy != Policy::WithoutCredentials,
+            Policy::EXPOSED,
         );
         if let Some(seconds) = policy.max_age_s() {
             let _ = writeln!(text, "max_age_s = {seconds}");

@@ -187,15 +187,19 @@ impl Court<'_> {
             self.check(false, "the request is sent");
             return Ok(());
         };
-        let sent = wire.response("x-csrf-token").next();
-        let read = seen.page.headers.iter().find(|(name, _)| name == "x-csrf-token");
-        self.check(
-            sent.is_some() && sent == read.map(|(_, value)| value.as_str()),
+        let exposed = ["x-csrf-token", Policy::EXPOSED];
+        for (name, says) in exposed.into_iter().zip([
             "the script reads X-CSRF-TOKEN as it was sent",
-        );
-        // What may be read is the contract's to say, not the answer's: an answer that exposes too
-        // much would excuse itself.
-        let may_read = |name: &str| SAFELISTED.contains(&name) || name == "x-csrf-token";
+            "the script reads what the policy exposes (Referrer-Policy) as it was sent",
+        ]) {
+            let sent = wire.response(name).next();
+            let read = seen.page.headers.iter().find(|(other, _)| other == name);
+            let same = sent.is_some() && sent == read.map(|(_, value)| value.as_str());
+            self.check(same, says);
+        }
+        // What may be read is the policy's to say, not the answer's: an answer that exposes too much
+        // would excuse itself.
+        let may_read = |name: &str| SAFELISTED.contains(&name) || exposed.contains(&name);
         let (open, closed): (BTreeSet<_>, BTreeSet<_>) = wire
             .response_headers
             .iter()
