@@ -59,15 +59,19 @@ fn cookies(wire: &WireExchange) -> String {
     if names.is_empty() { "no cookie".to_owned() } else { names.join(" ") }
 }
 
-/// Cookies that the browser kept back, with its reasons.
+/// Cookies that the browser kept back, with its reasons; those with the same reasons together.
 fn withheld(seen: &Observed) -> Option<String> {
     let leg = seen.browser.request.as_ref()?;
-    let all: Vec<_> = leg
-        .cookies
-        .iter()
-        .filter(|cookie| !cookie.blocked.is_empty())
-        .map(|cookie| format!("{} ({})", cookie.name, cookie.blocked.join(", ")))
-        .collect();
+    let mut by_reason: Vec<(String, Vec<&str>)> = Vec::new();
+    for cookie in leg.cookies.iter().filter(|cookie| !cookie.blocked.is_empty()) {
+        let reason = cookie.blocked.join(", ");
+        match by_reason.iter_mut().find(|(other, _)| *other == reason) {
+            Some((_, names)) => names.push(&cookie.name),
+            None => by_reason.push((reason, vec![&cookie.name])),
+        }
+    }
+    let all: Vec<_> =
+        by_reason.iter().map(|(reason, names)| format!("{} ({reason})", names.join(" "))).collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
 
