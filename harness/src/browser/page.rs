@@ -43,6 +43,8 @@ impl Page {
         // Nothing is enabled yet in the new session, so no event came before this line.
         sessions.insert(&state.session, &state);
         let page = Self { tap, sessions, state, target };
+        // `Network.setCacheDisabled` stays off: it would switch the preflight cache off as well
+        // (measured), and no cache hit would ever be seen.
         tokio::try_join!(
             page.call("Network.enable", json!({})),
             page.call("Page.enable", json!({})),
