@@ -6,18 +6,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use warp::Filter;
+use tower_service::Service;
 use warp::reply::Response;
 
 use crate::app::App;
 use crate::config::{Config, Frontend};
 use crate::effects::{IdSource as _, SystemIds};
-use crate::filters;
+use crate::filters::{self, SharedHead};
 use crate::fixture::Fixture;
 use crate::identity::{AccountsError, LocalAccounts, User};
 use crate::policy::session::SessionSecret;
@@ -149,11 +151,13 @@ impl Server {
         let mut servers = tokio::task::JoinSet::new();
         for listener in self.api {
             let filter = filters::service(Arc::clone(&self.app));
-            servers.spawn(serve(listener, filter, stopped.clone(), self.grace));
+            let service = SharedHead(warp::service(filter));
+            servers.spawn(serve(listener, service, stopped.clone(), self.grace));
         }
         if let Some((listeners, fixture)) = self.frontend {
             for listener in listeners {
-                servers.spawn(serve(listener, fixture.filter(), stopped.clone(), self.grace));
+                let service = warp::service(fixture.filter());
+                servers.spawn(serve(listener, service, stopped.clone(), self.grace));
             }
         }
         let sweeper = tokio::spawn(sweep(self.app));
@@ -199,14 +203,14 @@ async fn listen(
 }
 
 /// Serves one listener until told to stop, then drains.
-pub(crate) async fn serve<F>(
+pub(crate) async fn serve<S>(
     listener: TcpListener,
-    filter: F,
+    service: S,
     mut stopped: watch::Receiver<()>,
     grace: Duration,
 ) where
-    F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
-    F::Future: Send,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
 {
     let mut http = http1::Builder::new();
     // Answers are small: one buffer and one plain write cost less than gathering two.
@@ -220,7 +224,7 @@ pub(crate) async fn serve<F>(
                     // Small answers go out at once instead of waiting for more to say.
                     let _ = stream.set_nodelay(true);
                     let pulse = Arc::new(Pulse::default());
-                    let service = Beating::new(warp::service(filter.clone()), Arc::clone(&pulse));
+                    let service = Beating::new(service.clone(), Arc::clone(&pulse));
                     let connection = http.serve_connection(TokioIo::new(stream), service);
                     let connection = draining.watch(connection);
                     tokio::spawn(async move {

@@ -5,6 +5,8 @@ mod body;
 
 pub(crate) use body::Body;
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 
 use crate::app::App;
@@ -33,7 +35,7 @@ pub(crate) enum Call {
 #[derive(Debug)]
 pub(crate) struct Visitor {
     pub(crate) method: Method,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Arc<HeaderMap>,
     /// The session secret, if a well-formed one came along; whether it opens anything only the
     /// store knows.
     pub(crate) secret: Option<SessionSecret>,

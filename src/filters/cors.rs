@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
+use crate::filters::head;
 use crate::live::LivePolicy;
 use crate::policy::cors::{CorsDecision, CorsPolicy};
 
@@ -68,8 +69,8 @@ where
 {
     let policy = policy.into();
     warp::method()
-        .and(warp::header::headers_cloned())
-        .and_then(move |method: Method, headers: HeaderMap| {
+        .and(head::headers())
+        .and_then(move |method: Method, headers: Arc<HeaderMap>| {
             // A preflight leaves the chain here, as a rejection: warp's way past everything inside.
             let decided = Decided::of(&policy, &method, &headers);
             let is_preflight = decided.decision.preflight_status().is_some();

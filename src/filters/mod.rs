@@ -2,10 +2,12 @@
 
 mod cors;
 mod guard;
+mod head;
 mod routes;
 mod visitor;
 
 pub use cors::cors;
+pub(crate) use head::SharedHead;
 
 use std::convert::Infallible;
 use std::sync::Arc;

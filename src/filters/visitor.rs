@@ -10,6 +10,7 @@ use warp::path::FullPath;
 use crate::app::App;
 use crate::call::Visitor;
 use crate::error::ApiError;
+use crate::filters::head;
 use crate::policy::csrf::{self, CsrfFailure};
 use crate::store::Touch;
 
@@ -19,7 +20,7 @@ const LOGIN_PATH: &str = "/api/auth/login";
 pub(super) struct Exchange {
     method: Method,
     path: FullPath,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
 }
 
 /// Takes them out of the request.
@@ -27,7 +28,7 @@ pub(super) fn exchange()
 -> impl Filter<Extract = (Exchange,), Error = Infallible> + Copy + Send + Sync + 'static {
     warp::method()
         .and(warp::path::full())
-        .and(warp::header::headers_cloned())
+        .and(head::headers())
         .map(|method, path, headers| Exchange { method, path, headers })
 }
 
