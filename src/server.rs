@@ -19,7 +19,7 @@ use warp::reply::Response;
 use crate::app::App;
 use crate::config::{Config, Frontend};
 use crate::effects::{IdSource as _, SystemIds};
-use crate::filters::{self, SharedHead};
+use crate::filters::{self, Door};
 use crate::fixture::Fixture;
 use crate::identity::{AccountsError, LocalAccounts, User};
 use crate::policy::session::SessionSecret;
@@ -151,7 +151,7 @@ impl Server {
         let mut servers = tokio::task::JoinSet::new();
         for listener in self.api {
             let filter = filters::service(Arc::clone(&self.app));
-            let service = SharedHead(warp::service(filter));
+            let service = Door::new(warp::service(filter), self.app.cors.clone());
             servers.spawn(serve(listener, service, stopped.clone(), self.grace));
         }
         if let Some((listeners, fixture)) = self.frontend {

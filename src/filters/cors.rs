@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
-use crate::filters::head;
+use crate::filters::door;
 use crate::live::LivePolicy;
 use crate::policy::cors::{CorsDecision, CorsPolicy};
 
@@ -69,56 +69,63 @@ where
 {
     let policy = policy.into();
     warp::method()
-        .and(head::headers())
+        .and(door::headers())
         .and_then(move |method: Method, headers: Arc<HeaderMap>| {
             // A preflight leaves the chain here, as a rejection: warp's way past everything inside.
-            let decided = Decided::of(&policy, &method, &headers);
-            let is_preflight = decided.decision.preflight_status().is_some();
-            std::future::ready(if is_preflight {
-                Err(warp::reject::custom(decided))
-            } else {
-                Ok(decided)
+            let policy = policy.current();
+            let decision = policy.decide(&method, &headers);
+            std::future::ready(match decision.preflight_status() {
+                Some(_) => Err(warp::reject::custom(Preflight(policy, decision))),
+                None => Ok((policy, decision)),
             })
         })
+        .untuple_one()
         .and(routes)
-        .map(|decided: Decided, reply: R| {
+        .map(|policy: Arc<CorsPolicy>, decision: CorsDecision, reply: R| {
             let mut response = reply.into_response();
-            decided.policy.apply(decided.decision, response.headers_mut());
+            policy.apply(decision, response.headers_mut());
             response
         })
         .recover(|rejection: Rejection| {
-            std::future::ready(Ok::<_, Infallible>(answer_preflight(&rejection)))
+            // Nothing else can be rejected here: what is inside cannot fail.
+            let response =
+                rejection.find().map_or_else(Response::default, |Preflight(policy, decision)| {
+                    preflight_response(policy, decision.clone())
+                });
+            std::future::ready(Ok::<_, Infallible>(response))
         })
         .unify()
 }
 
-/// One request's decision and the policy that made it.
+/// The decision about a preflight, on its way out.
 #[derive(Debug)]
-struct Decided {
-    policy: Arc<CorsPolicy>,
-    decision: CorsDecision,
-}
+struct Preflight(Arc<CorsPolicy>, CorsDecision);
 
-impl Decided {
-    fn of(policy: &LivePolicy, method: &Method, headers: &HeaderMap) -> Self {
-        let policy = policy.current();
-        let decision = policy.decide(method, headers);
-        if let Some(hint) = decision.hint() {
-            tracing::warn!(origin = hint.origin(), "preflight refused: {}", hint.text());
-        }
-        Self { policy, decision }
+impl warp::reject::Reject for Preflight {}
+
+/// The answer to a preflight; `None` if the request is none.
+pub(super) fn answer_preflight(
+    policy: &LivePolicy,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Option<Response> {
+    if method != Method::OPTIONS {
+        return None;
     }
+    let policy = policy.current();
+    let decision = policy.decide(method, headers);
+    decision.preflight_status()?;
+    Some(preflight_response(&policy, decision))
 }
 
-impl warp::reject::Reject for Decided {}
-
-fn answer_preflight(rejection: &Rejection) -> Response {
+fn preflight_response(policy: &CorsPolicy, decision: CorsDecision) -> Response {
     let mut response = Response::default();
-    // Nothing else can be rejected here: what is inside cannot fail.
-    let Some(Decided { policy, decision }) = rejection.find() else { return response };
     if let Some(status) = decision.preflight_status() {
         *response.status_mut() = status;
     }
-    policy.apply(decision.clone(), response.headers_mut());
+    if let Some(hint) = decision.hint() {
+        tracing::warn!(origin = hint.origin(), "preflight refused: {}", hint.text());
+    }
+    policy.apply(decision, response.headers_mut());
     response
 }

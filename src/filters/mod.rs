@@ -1,13 +1,13 @@
 //! The filter chain: thin layers that read facts, ask [`crate::policy`], and write headers.
 
 mod cors;
+mod door;
 mod guard;
-mod head;
 mod routes;
 mod visitor;
 
 pub use cors::cors;
-pub(crate) use head::SharedHead;
+pub(crate) use door::Door;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use warp::path::FullPath;
 use crate::app::App;
 use crate::call::Visitor;
 use crate::error::ApiError;
-use crate::filters::head;
+use crate::filters::door;
 use crate::policy::csrf::{self, CsrfFailure};
 use crate::store::Touch;
 
@@ -28,7 +28,7 @@ pub(super) fn exchange()
 -> impl Filter<Extract = (Exchange,), Error = Infallible> + Copy + Send + Sync + 'static {
     warp::method()
         .and(warp::path::full())
-        .and(head::headers())
+        .and(door::headers())
         .map(|method, path, headers| Exchange { method, path, headers })
 }
 

@@ -1,0 +1,67 @@
+//! What the server does with a request before warp sees it, to spare it two detours.
+//!
+//! warp lends nobody the headers: a filter that wants to see them gets a copy. Two layers here do,
+//! and the copies were a tenth of the user CPU of a small answer. And a preflight needs no more than
+//! the policy's decision: its way through warp, in as a request and out as a rejection, cost as
+//! much as all the rest. `docs/performance.md` has the figures.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use http::{HeaderMap, Request};
+use tower_service::Service;
+use warp::Filter;
+use warp::reply::Response;
+
+use crate::filters::cors::answer_preflight;
+use crate::live::LivePolicy;
+
+/// The headers that the server took out of a request.
+#[derive(Clone)]
+struct Head(Arc<HeaderMap>);
+
+/// The headers of any request: the shared ones, or, where another server runs the filter, a copy.
+pub(super) fn headers()
+-> impl Filter<Extract = (Arc<HeaderMap>,), Error = Infallible> + Copy + Send + Sync + 'static {
+    let shared = warp::ext::get::<Head>().map(|head: Head| head.0);
+    shared.or(warp::header::headers_cloned().map(Arc::new)).unify()
+}
+
+/// Around the service: answers preflights exactly as the CORS filter inside would, and hands
+/// everything else on with its headers shared. Filters inside find them by [`headers`] alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Door<S> {
+    service: S,
+    policy: LivePolicy,
+}
+
+impl<S> Door<S> {
+    pub(crate) fn new(service: S, policy: LivePolicy) -> Self {
+        Self { service, policy }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Door<S>
+where
+    S: Service<Request<B>, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response, Infallible>>, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if let Some(answer) = answer_preflight(&self.policy, request.method(), request.headers()) {
+            return Either::Left(ready(Ok(answer)));
+        }
+        let headers = std::mem::take(request.headers_mut());
+        request.extensions_mut().insert(Head(Arc::new(headers)));
+        Either::Right(self.service.call(request))
+    }
+}
