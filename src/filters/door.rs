@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -50,7 +51,8 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<Ready<Result<Response, Infallible>>, S::Future>;
+    // Boxed: warp's future is kilobytes, and hyper moves what it gets, preflights' futures too.
+    type Future = Either<Ready<Result<Response, Infallible>>, Pin<Box<S::Future>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(cx)
@@ -62,6 +64,6 @@ where
         }
         let headers = std::mem::take(request.headers_mut());
         request.extensions_mut().insert(Head(Arc::new(headers)));
-        Either::Right(self.service.call(request))
+        Either::Right(Box::pin(self.service.call(request)))
     }
 }
