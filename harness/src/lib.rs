@@ -5,6 +5,7 @@
 //! browser (engine, DevTools)  ──────┴→ prove (claims) → report
 //! ```
 //!
+//! * [`scenario`]: somebody's situation as data: page, servers, cookies, steps, what is expected.
 //! * [`lab`]: real origins on loopback, the real service behind them, and a log of every byte.
 //! * [`browser`]: a real browser, and what it says about each request.
 //! * [`prove`]: sentences about the service, shown to be true, each with the evidence; and the same
@@ -17,3 +18,4 @@ pub mod lab;
 pub mod prove;
 #[cfg(feature = "chromium")]
 pub mod report;
+pub mod scenario;
