@@ -6,6 +6,7 @@
 //! ```
 //!
 //! * [`scenario`]: somebody's situation as data: page, servers, cookies, steps, what is expected.
+//! * [`oracle`]: what a browser must do with it, by the standards; nothing of the service's code.
 //! * [`lab`]: real origins on loopback, the real service behind them, and a log of every byte.
 //! * [`browser`]: a real browser, and what it says about each request.
 //! * [`prove`]: sentences about the service, shown to be true, each with the evidence; and the same
@@ -14,6 +15,7 @@
 
 pub mod browser;
 pub mod lab;
+pub mod oracle;
 #[cfg(feature = "chromium")]
 pub mod prove;
 #[cfg(feature = "chromium")]

@@ -228,7 +228,12 @@ mod tests {
             ("http://[::1]:1", "http://[::1]:1", "[::1]", true),
             ("https://a.github.io", "https://a.github.io", "a.github.io", true),
             ("https://x.y.co.uk", "https://x.y.co.uk", "y.co.uk", true),
-            ("https://b\u{fc}cher.example", "https://xn--bcher-kva.example", "xn--bcher-kva.example", true),
+            (
+                "https://b\u{fc}cher.example",
+                "https://xn--bcher-kva.example",
+                "xn--bcher-kva.example",
+                true,
+            ),
         ] {
             let address = Address::parse(text).expect(text);
             let found = address.origin();

@@ -139,6 +139,8 @@ pub struct Action {
     pub repeat: u32,
     /// How long to wait before.
     pub wait_ms: u64,
+    /// Whether it is the login of the demo account.
+    pub is_login: bool,
 }
 
 /// The document that asks.
@@ -199,9 +201,8 @@ impl Reader {
             r.at("set", |r| r.line(&cookie.set));
             Some(Planted { from: from?, top_level, line: cookie.set.clone() })
         });
-        let servers = self.each("backend", &scenario.backends, |r, backend| {
-            r.server(backend, origin.as_ref())
-        });
+        let servers = self
+            .each("backend", &scenario.backends, |r, backend| r.server(backend, origin.as_ref()));
         for (index, server) in servers.iter().enumerate() {
             if servers.iter().take(index).any(|other| other.origin == server.origin) {
                 self.path = vec![Segment::Key("backend".to_owned()), Segment::Index(index)];
@@ -315,10 +316,13 @@ impl Reader {
                 frame: frame?,
                 repeat,
                 wait_ms,
+                is_login: true,
             });
         }
         let Some(url) = &step.url else {
-            self.complain("expected `url`, the address asked for, or `login`, the origin of a service");
+            self.complain(
+                "expected `url`, the address asked for, or `login`, the origin of a service",
+            );
             return None;
         };
         let client = step.client.unwrap_or_default();
@@ -336,6 +340,7 @@ impl Reader {
             frame: frame?,
             repeat,
             wait_ms,
+            is_login: false,
         })
     }
 

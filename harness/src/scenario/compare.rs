@@ -83,8 +83,7 @@ impl Differences {
     ) {
         let (Some(want), Some(got)) = (want, got) else { return };
         let meets = |w: &CookieFate, g: &CookieFate| {
-            w.name == g.name
-                && (w.reason.is_none() || g.reason.is_none() || w.reason == g.reason)
+            w.name == g.name && (w.reason.is_none() || g.reason.is_none() || w.reason == g.reason)
         };
         let all_there = want.iter().all(|w| got.iter().any(|g| meets(w, g)));
         let none_besides = got.iter().all(|g| want.iter().any(|w| w.name == g.name));
@@ -161,7 +160,11 @@ mod tests {
             ("cookies are a set", serde_json::json!({ "cookies_sent": ["session=q", "a=1"] }), &[]),
             ("a name is enough", serde_json::json!({ "cookies_sent": ["a", "session"] }), &[]),
             ("one missing", serde_json::json!({ "cookies_sent": ["a=1"] }), &["cookies_sent"]),
-            ("one value", serde_json::json!({ "cookies_sent": ["a=2", "session"] }), &["cookies_sent"]),
+            (
+                "one value",
+                serde_json::json!({ "cookies_sent": ["a=2", "session"] }),
+                &["cookies_sent"],
+            ),
             ("any reason", serde_json::json!({ "cookies_withheld": [{ "name": "b" }] }), &[]),
             (
                 "one of the reasons",
@@ -182,7 +185,11 @@ mod tests {
             ("null is no text", serde_json::json!({ "origin_header": "null" }), &["origin_header"]),
             ("unseen", serde_json::json!({ "response_type": "cors" }), &[]),
             ("hops", serde_json::json!({ "hops": [{ "preflight": true }] }), &[]),
-            ("hop", serde_json::json!({ "hops": [{ "preflight": false }] }), &["hops[0].preflight"]),
+            (
+                "hop",
+                serde_json::json!({ "hops": [{ "preflight": false }] }),
+                &["hops[0].preflight"],
+            ),
             ("more hops", serde_json::json!({ "hops": [{}, {}] }), &["hops"]),
         ] {
             let found = outcome(want).differences(&got);

@@ -128,7 +128,8 @@ impl Reader<'_> {
 
     fn word(&mut self) -> Result<Kind, Complaint> {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let known = [("true", Kind::Bool(true)), ("false", Kind::Bool(false)), ("null", Kind::Null)];
+        let known =
+            [("true", Kind::Bool(true)), ("false", Kind::Bool(false)), ("null", Kind::Null)];
         for (word, kind) in known {
             if rest.starts_with(word) {
                 self.at += word.len();

@@ -38,10 +38,11 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded, Vec<Problem>> {
     if !complaints.is_empty() {
         return Err(problems(complaints));
     }
-    let scenario: Scenario = serde_json::from_value(node.clone().into_value()).map_err(|error| {
-        // The schema refuses whatever the types refuse; this is for the day when it does not.
-        problems(vec![Complaint { at: node.at, path: Vec::new(), says: error.to_string() }])
-    })?;
+    let scenario: Scenario =
+        serde_json::from_value(node.clone().into_value()).map_err(|error| {
+            // The schema refuses whatever the types refuse; this is for the day when it does not.
+            problems(vec![Complaint { at: node.at, path: Vec::new(), says: error.to_string() }])
+        })?;
     match Case::of(&scenario) {
         Ok(case) => Ok(Loaded { scenario, case }),
         Err(wrong) => {

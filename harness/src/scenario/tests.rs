@@ -62,7 +62,10 @@ fn every_mistake_is_named_with_its_place() {
         .replace("status = 204", "status = \"204\"")
         .replace("request_sent = true", "request_send = true")
         .replace("path = \"/x\"\n", "")
-        .replace("[[\"Access-Control-Allow-Origin\", \"*\"]]", "[[\"Access-Control-Allow-Origin\"]]");
+        .replace(
+            "[[\"Access-Control-Allow-Origin\", \"*\"]]",
+            "[[\"Access-Control-Allow-Origin\"]]",
+        );
     assert_eq!(
         problems("a.toml", &text),
         [
@@ -81,7 +84,10 @@ fn what_makes_no_sense_is_named_too() {
         .replace("host = \"api.example.com\"", "host = \"https://api.example.com\"")
         .replace("page = \"https://app.example.com\"", "page = \"app.example.com\"")
         .replace("login = \"https://api.example.com\"", "login = \"https://api.example.com/x\"")
-        .replace("client = \"xhr\"", "client = \"navigate\"\nmethod = \"POST\"\nmode = \"no-cors\"");
+        .replace(
+            "client = \"xhr\"",
+            "client = \"navigate\"\nmethod = \"POST\"\nmode = \"no-cors\"",
+        );
     assert_eq!(
         problems("a.toml", &text),
         [
@@ -103,7 +109,10 @@ fn syntax_errors_have_a_place() {
         ["a.json:3:3: this is not valid JSON: expected `,` or `}`, found `\"`"]
     );
     assert_eq!(
-        problems("a.json", r#"{"schema": 2, "id": "a", "title": "t", "page": "https://a.test", "step": []}"#),
+        problems(
+            "a.json",
+            r#"{"schema": 2, "id": "a", "title": "t", "page": "https://a.test", "step": []}"#
+        ),
         ["a.json:1:12: schema: expected a number from 1 to 1, found 2"]
     );
 }
@@ -117,5 +126,8 @@ fn the_schema_is_closed_and_documented() {
     for key in ["schema", "id", "title", "page", "cookie", "backend", "step", "engines", "tags"] {
         assert!(properties[key]["description"].is_string(), "{key}");
     }
-    assert_eq!(schema["$defs"]["Outcome"]["properties"].as_object().map(serde_json::Map::len), Some(18));
+    assert_eq!(
+        schema["$defs"]["Outcome"]["properties"].as_object().map(serde_json::Map::len),
+        Some(18)
+    );
 }
