@@ -7,6 +7,7 @@
 //!
 //! * [`scenario`]: somebody's situation as data: page, servers, cookies, steps, what is expected.
 //! * [`oracle`]: what a browser must do with it, by the standards; nothing of the service's code.
+//! * [`verdict`], [`results`]: what was expected against what there is, and the document of both.
 //! * [`lab`]: real origins on loopback, the real service behind them, and a log of every byte.
 //! * [`browser`]: a real browser, and what it says about each request.
 //! * [`prove`]: sentences about the service, shown to be true, each with the evidence; and the same
@@ -20,4 +21,6 @@ pub mod oracle;
 pub mod prove;
 #[cfg(feature = "chromium")]
 pub mod report;
+pub mod results;
 pub mod scenario;
+pub mod verdict;

@@ -1,7 +1,14 @@
 //! The commands and what they have in common.
 
+#[cfg(feature = "chromium")]
 mod engines;
+mod list;
+mod predict;
+#[cfg(feature = "chromium")]
 mod prove;
+mod relation;
+mod scenarios;
+mod schema;
 
 use clap::{Parser, Subcommand};
 
@@ -9,9 +16,12 @@ use clap::{Parser, Subcommand};
 const OK: u8 = 0;
 /// Something was not as expected.
 const UNEXPECTED: u8 = 1;
+/// A wrong command line, or a file that is not as it should be.
+const USAGE: u8 = 2;
 /// No browser, no port, a crash: nothing is known about the service.
 const ENVIRONMENT: u8 = 3;
 /// Ended by Ctrl-C, as shells count it.
+#[cfg(feature = "chromium")]
 const INTERRUPTED: u8 = 130;
 
 const EXAMPLES: &str = "Examples:
@@ -19,8 +29,10 @@ const EXAMPLES: &str = "Examples:
   withcreds-harness prove --client fetch,xhr --topology cross-site
   withcreds-harness prove --controls --format json > proof.json
   withcreds-harness engines
+  withcreds-harness predict omit-sends-nothing
+  withcreds-harness relation http://localhost:3000 http://127.0.0.1:8080
 
-Exit: 0 all as expected, 1 something was not, 2 usage, 3 the environment (no browser, a crash)";
+Exit: 0 all as expected, 1 something was not, 2 usage or a bad file, 3 the environment (no browser, a crash)";
 
 /// Proves with real browsers that a session cookie travels only when credentials are enabled.
 #[derive(Debug, Parser)]
@@ -33,16 +45,33 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Cmd {
     /// Show the claims about the service to be true, each with its evidence
+    #[cfg(feature = "chromium")]
     Prove(prove::Args),
     /// Say which browsers are here, and how to get the missing ones
+    #[cfg(feature = "chromium")]
     Engines,
+    /// Predict what happens in scenario files, in each engine: no browser needed
+    Predict(predict::Args),
+    /// List the scenarios that there are
+    List(list::Args),
+    /// Print the JSON Schema of scenario files
+    #[command(after_help = schema::EXAMPLES)]
+    Schema,
+    /// Say how two origins stand to each other, and which cookies work between them
+    Relation(relation::Args),
 }
 
 /// Runs the command line of this process. Usage errors end it with 2.
 pub(crate) fn main() -> u8 {
     match Cli::parse().command {
+        #[cfg(feature = "chromium")]
         Cmd::Prove(args) => prove::main(args),
+        #[cfg(feature = "chromium")]
         Cmd::Engines => engines::main(),
+        Cmd::Predict(args) => predict::main(&args),
+        Cmd::List(args) => list::main(&args),
+        Cmd::Schema => schema::main(),
+        Cmd::Relation(args) => relation::main(&args),
     }
 }
 

@@ -260,7 +260,7 @@ pub(super) fn preflight(
             Code::ProxyOrWafAnswersOptions,
             "nothing in the answer of {} to OPTIONS speaks CORS: perhaps it is not the application that answers",
             [about.host],
-        ));
+        ).advice());
     }
     let methods = list(response, "access-control-allow-methods", about, &mut granted.violations);
     let names = list(response, "access-control-allow-headers", about, &mut granted.violations);
@@ -288,7 +288,7 @@ pub(super) fn preflight(
                     [about.host],
                 );
                 if asked.wildcard_covers_authorization {
-                    granted.notes.push(finding);
+                    granted.notes.push(finding.advice());
                     continue;
                 }
                 let name = "HeaderDisallowedByPreflightResponse";

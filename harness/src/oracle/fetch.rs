@@ -299,7 +299,7 @@ impl<'a> Flight<'a, '_> {
         }
         if names == ["content-type"] {
             let template = "a preflight comes first: no form could send this Content-Type to {}";
-            return Finding::new(Code::ContentTypeJsonTriggersPreflight, template, [host]);
+            return Finding::new(Code::ContentTypeJsonTriggersPreflight, template, [host]).advice();
         }
         let template = "a preflight comes first: no form could send {} to {}";
         Finding::new(Code::PreflightNeeded, template, [&names.join(", "), host])
@@ -628,7 +628,7 @@ impl<'a> Flight<'a, '_> {
                 } else {
                     (Code::CookieSent, "{} travels to {}")
                 };
-                self.why.push(Finding::new(code, template, [&cookie.name, host]));
+                self.why.push(Finding::new(code, template, [&cookie.name, host]).advice());
                 pairs.push(pair(&cookie.name, &cookie.value));
                 cookies.push((cookie.name.clone(), cookie.value.clone()));
             }
@@ -805,7 +805,7 @@ impl<'a> Flight<'a, '_> {
     fn remarks(&mut self, response: &Response<'_>, seen: &Seen) {
         let host = self.url().origin().host().to_owned();
         let mut remark = |code, template, value: &str| {
-            self.why.push(Finding::new(code, template, [host.as_str(), value]));
+            self.why.push(Finding::new(code, template, [host.as_str(), value]).advice());
         };
         if seen.kind == Some(ResponseType::Opaque) && self.action.client != Client::Image {
             let template = "mode no-cors: {} answers, and the script sees status 0 and no body";

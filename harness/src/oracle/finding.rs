@@ -11,6 +11,7 @@ pub struct Finding {
     code: Code,
     template: &'static str,
     values: Vec<String>,
+    violated: bool,
 }
 
 impl Finding {
@@ -19,7 +20,13 @@ impl Finding {
         template: &'static str,
         values: [&str; N],
     ) -> Self {
-        Self { code, template, values: values.map(str::to_owned).to_vec() }
+        let violated = !code.mend().is_empty();
+        Self { code, template, values: values.map(str::to_owned).to_vec(), violated }
+    }
+
+    /// Nothing failed; it is worth knowing all the same.
+    pub(super) fn advice(self) -> Self {
+        Self { violated: false, ..self }
     }
 
     /// The rule.
@@ -31,7 +38,7 @@ impl Finding {
     /// Whether a rule was violated, rather than met.
     #[must_use]
     pub fn is_violation(&self) -> bool {
-        !self.code.mend().is_empty()
+        self.violated
     }
 
     /// What happened, in a sentence.

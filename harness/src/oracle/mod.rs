@@ -18,6 +18,7 @@ mod jar;
 mod predict;
 mod preflight_cache;
 mod profile;
+mod relation;
 mod request;
 mod service;
 mod words;
@@ -28,3 +29,4 @@ pub use predict::{Prediction, predict};
 pub use profile::{
     Divergence, Knobs, Prefixes, Profile, ProfileError, RedirectChain, SameSiteDefault, ThirdParty,
 };
+pub use relation::{CookieWorks, EngineWorks, RelationReport, relate};
