@@ -215,7 +215,8 @@ impl<'a> Flight<'a, '_> {
     /// A network error that is about the current origin.
     fn stop(&mut self, code: Code, template: &'static str) -> Stop {
         let finding = Finding::new(code, template, [self.url().origin().text()]);
-        self.why.push(finding);
+        // Whoever fails is told why, first of all.
+        self.why.insert(0, finding);
         Stop::Error(code, None)
     }
 

@@ -1,0 +1,80 @@
+//! The arrows inside the harness, as tests: what may import what.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()) {
+        if entry.is_dir() {
+            files.extend(rust_files(&entry));
+        } else if entry.extension().is_some_and(|e| e == "rs") && !entry.ends_with("tests.rs") {
+            files.push(entry);
+        }
+    }
+    files
+}
+
+/// The code without its tests.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).expect("a file");
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned()
+}
+
+fn imports(code: &str) -> Vec<String> {
+    code.lines()
+        .map(|line| line.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub "))
+        .filter_map(|line| line.strip_prefix("use "))
+        .map(|path| {
+            let mut segments = path.split("::").map(|s| s.trim_end_matches(';'));
+            match (segments.next().unwrap_or_default(), segments.next()) {
+                ("crate", Some(second)) => format!("crate::{second}"),
+                (first, _) => first.to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// Modules that decide, and all that they may know.
+const PURE: [(&str, &[&str], usize); 2] = [
+    ("scenario", &["std", "crate::scenario", "schemars", "serde", "serde_json", "toml", "url"], 9),
+    ("oracle", &["std", "crate::oracle", "crate::scenario", "serde"], 12),
+];
+
+#[test]
+fn the_oracle_knows_nothing_of_the_service_and_of_the_world() {
+    for (folder, allowed, least) in PURE {
+        let files = rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder));
+        assert!(files.len() >= least, "the folder moved: {files:?}");
+        for file in &files {
+            let code = code(file);
+            // Modules of the same folder are named without `crate::` where they are declared.
+            let own: Vec<_> = files.iter().filter_map(|f| f.file_stem()?.to_str()).collect();
+            for import in imports(&code) {
+                let known = allowed.contains(&import.as_str()) || own.contains(&import.as_str());
+                assert!(known, "{}: {import}", file.display());
+            }
+            for word in [
+                "withcreds::",
+                "async ",
+                "SystemTime",
+                "Instant",
+                "rand::",
+                "std::io",
+                "std::fs",
+                "std::net::Tcp",
+                "std::env",
+                "println!",
+            ] {
+                assert!(!code.contains(word), "{}: {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_scenario_format_does_not_know_the_oracle() {
+    for file in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenario")) {
+        assert!(!code(&file).contains("crate::oracle"), "{}", file.display());
+    }
+}

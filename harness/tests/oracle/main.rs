@@ -1,0 +1,18 @@
+//! The oracle against tables written by hand, against laws, and against the scenario collection.
+
+/// Predictions and expectations in a few words.
+mod support;
+// The CORS protocol: what the standards say, row by row.
+mod fetch;
+// Redirects and what they do to origins.
+mod redirects;
+// Cookies: stored or refused, sent or withheld, by engine.
+mod cookies;
+// The service's contract.
+mod service;
+// Laws that hold for all scenarios.
+mod laws;
+// Every scenario file meets its own expectations.
+mod collection;
+// How fast: only on request.
+mod speed;
