@@ -11,7 +11,7 @@ use crate::commands::{ENVIRONMENT, OK, USAGE};
 const EXAMPLES: &str = "Examples:
   withcreds-harness relation https://app.example.com https://api.example.com
   withcreds-harness relation http://localhost:3000 http://127.0.0.1:8080
-  withcreds-harness relation https://app.github.io https://api.github.io --engine safari --format json";
+  withcreds-harness relation https://a.github.io https://b.github.io --format json";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

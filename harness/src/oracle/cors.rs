@@ -18,6 +18,7 @@ pub(super) struct Violation {
 
 /// What a check is about.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub(super) struct Circumstances<'a> {
     /// Of the server.
     pub(super) host: &'a str,

@@ -57,6 +57,7 @@ pub struct Divergence {
 /// What a browser can choose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub struct Knobs {
     /// What a cookie without `SameSite` is taken for.
     pub same_site_default: SameSiteDefault,

@@ -11,6 +11,7 @@ use crate::scenario::{
 
 /// How a page and a backend stand to each other.
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub struct RelationReport {
     /// The page's origin.
     pub page: String,
@@ -145,8 +146,8 @@ fn works(
         |o: &crate::scenario::Outcome| o.cookies_sent.as_ref().is_some_and(|c| !c.is_empty());
     let works = outcomes.last().is_some_and(sent);
     let fate = outcomes.iter().rev().find_map(|outcome| {
-        let fates = outcome.cookies_refused.iter().chain(&outcome.cookies_withheld).flatten();
-        fates.filter_map(|fate| fate.reason.clone()).next()
+        let mut fates = outcome.cookies_refused.iter().chain(&outcome.cookies_withheld).flatten();
+        fates.find_map(|fate| fate.reason.clone())
     });
     let error = outcomes.first().and_then(|o| o.error.clone()).and_then(|error| error.0);
     EngineWorks { engine: profile.engine, works, reason: error.or(fate).filter(|_| !works) }

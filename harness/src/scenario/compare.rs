@@ -24,17 +24,35 @@ impl Outcome {
     pub fn differences(&self, got: &Self) -> Vec<Difference> {
         let mut all = Differences(Vec::new());
         all.equal("preflight_sent", self.preflight_sent.as_ref(), got.preflight_sent.as_ref());
-        all.cookies("preflight_cookies", &self.preflight_cookies, &got.preflight_cookies);
+        all.cookies(
+            "preflight_cookies",
+            self.preflight_cookies.as_ref(),
+            got.preflight_cookies.as_ref(),
+        );
         all.equal("request_sent", self.request_sent.as_ref(), got.request_sent.as_ref());
-        all.cookies("cookies_sent", &self.cookies_sent, &got.cookies_sent);
-        all.cookies("cookies_stored", &self.cookies_stored, &got.cookies_stored);
-        all.fates("cookies_withheld", &self.cookies_withheld, &got.cookies_withheld);
-        all.fates("cookies_refused", &self.cookies_refused, &got.cookies_refused);
+        all.cookies("cookies_sent", self.cookies_sent.as_ref(), got.cookies_sent.as_ref());
+        all.cookies("cookies_stored", self.cookies_stored.as_ref(), got.cookies_stored.as_ref());
+        all.fates(
+            "cookies_withheld",
+            self.cookies_withheld.as_ref(),
+            got.cookies_withheld.as_ref(),
+        );
+        all.fates("cookies_refused", self.cookies_refused.as_ref(), got.cookies_refused.as_ref());
         all.equal("readable", self.readable.as_ref(), got.readable.as_ref());
         all.equal("status", self.status.as_ref(), got.status.as_ref());
         all.equal("response_type", self.response_type.as_ref(), got.response_type.as_ref());
-        all.headers("exposed_headers", &self.exposed_headers, &got.exposed_headers, true);
-        all.headers("hidden_headers", &self.hidden_headers, &got.exposed_headers, false);
+        all.headers(
+            "exposed_headers",
+            self.exposed_headers.as_ref(),
+            got.exposed_headers.as_ref(),
+            true,
+        );
+        all.headers(
+            "hidden_headers",
+            self.hidden_headers.as_ref(),
+            got.exposed_headers.as_ref(),
+            false,
+        );
         all.equal("origin_header", self.origin_header.as_ref(), got.origin_header.as_ref());
         all.hops(self.hops.as_deref(), got.hops.as_deref());
         all.equal("acrm", self.acrm.as_ref(), got.acrm.as_ref());
@@ -65,7 +83,7 @@ impl Differences {
     }
 
     /// As sets.
-    fn cookies(&mut self, field: &str, want: &Option<Vec<String>>, got: &Option<Vec<String>>) {
+    fn cookies(&mut self, field: &str, want: Option<&Vec<String>>, got: Option<&Vec<String>>) {
         let (Some(want), Some(got)) = (want, got) else { return };
         let all_there = want.iter().all(|w| got.iter().any(|g| same_cookie(w, g)));
         let none_besides = got.iter().all(|g| want.iter().any(|w| same_cookie(w, g)));
@@ -78,8 +96,8 @@ impl Differences {
     fn fates(
         &mut self,
         field: &str,
-        want: &Option<Vec<CookieFate>>,
-        got: &Option<Vec<CookieFate>>,
+        want: Option<&Vec<CookieFate>>,
+        got: Option<&Vec<CookieFate>>,
     ) {
         let (Some(want), Some(got)) = (want, got) else { return };
         let meets = |w: &CookieFate, g: &CookieFate| {
@@ -95,8 +113,8 @@ impl Differences {
     fn headers(
         &mut self,
         field: &str,
-        want: &Option<Vec<String>>,
-        exposed: &Option<Vec<String>>,
+        want: Option<&Vec<String>>,
+        exposed: Option<&Vec<String>>,
         there: bool,
     ) {
         let (Some(want), Some(exposed)) = (want, exposed) else { return };
@@ -117,7 +135,8 @@ impl Differences {
             let field = |name: &str| format!("hops[{index}].{name}");
             self.equal(&field("origin"), want.origin.as_ref(), got.origin.as_ref());
             self.equal(&field("preflight"), want.preflight.as_ref(), got.preflight.as_ref());
-            self.cookies(&field("cookies_sent"), &want.cookies_sent, &got.cookies_sent);
+            let (w, g) = (want.cookies_sent.as_ref(), got.cookies_sent.as_ref());
+            self.cookies(&field("cookies_sent"), w, g);
             let (w, g) = (want.origin_header.as_ref(), got.origin_header.as_ref());
             self.equal(&field("origin_header"), w, g);
         }

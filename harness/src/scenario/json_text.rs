@@ -30,7 +30,7 @@ impl Reader<'_> {
         self.blank();
         let at = self.at;
         if depth > DEPTH {
-            return Err(self.complaint(at, "this is nested too deeply".to_owned()));
+            return Err(Self::complaint(at, "this is nested too deeply"));
         }
         let kind = match self.peek() {
             Some(b'{') => self.table(depth)?,
@@ -57,7 +57,7 @@ impl Reader<'_> {
             }
             let key = self.string()?;
             if entries.iter().any(|e| e.key == key) {
-                return Err(self.complaint(at, format!("the key `{key}` is here twice")));
+                return Err(Self::complaint(at, &format!("the key `{key}` is here twice")));
             }
             self.blank();
             if !self.eat(b':') {
@@ -104,14 +104,14 @@ impl Reader<'_> {
                 Some(b'\\') => end += 2,
                 Some(_) => end += 1,
                 None => {
-                    return Err(self.complaint(start, "this string is not closed".to_owned()));
+                    return Err(Self::complaint(start, "this string is not closed"));
                 }
             }
         }
         self.at = end + 1;
         let written = self.text.get(start..=end).unwrap_or_default();
         serde_json::from_str(written)
-            .map_err(|_| self.complaint(start, "this string has a wrong escape".to_owned()))
+            .map_err(|_| Self::complaint(start, "this string has a wrong escape"))
     }
 
     fn number(&mut self) -> Result<Kind, Complaint> {
@@ -123,7 +123,7 @@ impl Reader<'_> {
         let written = self.text.get(start..self.at).unwrap_or_default();
         serde_json::from_str(written)
             .map(Kind::Number)
-            .map_err(|_| self.complaint(start, format!("`{written}` is no number of JSON")))
+            .map_err(|_| Self::complaint(start, &format!("`{written}` is no number of JSON")))
     }
 
     fn word(&mut self) -> Result<Kind, Complaint> {
@@ -160,11 +160,10 @@ impl Reader<'_> {
             Some(found) => format!("`{found}`"),
             None => "the end of the file".to_owned(),
         };
-        self.complaint(self.at, format!("expected {wanted}, found {found}"))
+        Self::complaint(self.at, &format!("expected {wanted}, found {found}"))
     }
 
-    #[expect(clippy::unused_self, reason = "reads as the reader's word")]
-    fn complaint(&self, at: usize, says: String) -> Complaint {
+    fn complaint(at: usize, says: &str) -> Complaint {
         Complaint { at, path: Vec::new(), says: format!("this is not valid JSON: {says}") }
     }
 }

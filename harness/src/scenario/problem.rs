@@ -1,6 +1,6 @@
 //! What is wrong with a scenario file, and where.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
@@ -58,7 +58,9 @@ fn key(path: &[Segment]) -> String {
     let mut out = String::new();
     for segment in path {
         match segment {
-            Segment::Index(index) => out.push_str(&format!("[{index}]")),
+            Segment::Index(index) => {
+                let _ = write!(out, "[{index}]");
+            }
             Segment::Key(key) if out.is_empty() => out.push_str(key),
             Segment::Key(key) => {
                 out.push('.');

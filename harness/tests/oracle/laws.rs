@@ -200,9 +200,13 @@ fn may_read(value: &Value, step: usize, outcome: &Outcome) -> bool {
             .map(|h| h[1].as_str().unwrap_or_default().replace("{origin}", &origin))
             .collect()
     };
-    let acao = lines("access-control-allow-origin").join(", ");
-    let acac = lines("access-control-allow-credentials").join(", ");
-    if include { acao == origin && acac == "true" } else { acao == "*" || acao == origin }
+    let allowed = lines("access-control-allow-origin").join(", ");
+    let credentials = lines("access-control-allow-credentials").join(", ");
+    if include {
+        allowed == origin && credentials == "true"
+    } else {
+        allowed == "*" || allowed == origin
+    }
 }
 
 proptest! {

@@ -1,4 +1,6 @@
 //! The oracle against tables written by hand, against laws, and against the scenario collection.
+#![expect(clippy::too_many_lines, reason = "a table is as long as its subject")]
+#![expect(clippy::needless_pass_by_value, reason = "rows are written as json!(…)")]
 
 /// Predictions and expectations in a few words.
 mod support;
