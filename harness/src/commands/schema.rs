@@ -12,6 +12,6 @@ In an editor with TOML support, the first line of a scenario file then is:
   #:schema ./scenario.schema.json";
 
 pub(crate) fn main() -> u8 {
-    let text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
+    let text = serde_json::to_string_pretty(schema()).unwrap_or_default();
     if print(&text) { OK } else { ENVIRONMENT }
 }

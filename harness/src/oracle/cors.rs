@@ -302,9 +302,16 @@ pub(super) fn preflight(
     granted.methods = methods.into_iter().flatten().map(str::to_owned).collect();
     granted.names = names.into_iter().flatten().map(str::to_ascii_lowercase).collect();
     let mut ages = response.lines("access-control-max-age").map(headers::normalized_value);
-    granted.max_age =
-        ages.next().filter(|_| ages.next().is_none()).and_then(|age| age.parse().ok());
+    granted.max_age = ages.next().filter(|_| ages.next().is_none()).and_then(seconds);
     granted
+}
+
+/// Digits; a minus before them is no `delta-seconds`, yet engines have an opinion of it.
+fn seconds(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+    is_number.then(|| text.parse().unwrap_or(limit))
 }
 
 fn list<'r>(

@@ -1,5 +1,7 @@
 //! Text → scenario, or everything that is wrong with it.
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use crate::scenario::case::Case;
@@ -16,10 +18,13 @@ pub struct Loaded {
     pub case: Case,
 }
 
+/// Made once: many files are read in a row.
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| schemars::schema_for!(Scenario).to_value());
+
 /// The JSON Schema of the format (2020-12).
 #[must_use]
-pub fn schema() -> Value {
-    schemars::schema_for!(Scenario).to_value()
+pub fn schema() -> &'static Value {
+    &SCHEMA
 }
 
 /// Reads one scenario. The name tells the notation: `….json` is JSON, everything else TOML.
@@ -34,7 +39,7 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded, Vec<Problem>> {
     let is_json = name.rsplit_once('.').is_some_and(|(_, e)| e.eq_ignore_ascii_case("json"));
     let read = if is_json { json_text::parse } else { toml_text::parse };
     let node = read(text).map_err(problems)?;
-    let complaints = check(&schema(), &node);
+    let complaints = check(schema(), &node);
     if !complaints.is_empty() {
         return Err(problems(complaints));
     }
