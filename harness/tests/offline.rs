@@ -185,6 +185,26 @@ fn bad_files_exit_2_with_every_mistake_and_its_place() {
 }
 
 #[test]
+fn a_backend_may_have_a_configuration_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let case = CASE
+        .replace("[backend.actual]\n", "config = \"service.toml\"\n")
+        .replace("headers = [[\"Access-Control-Allow-Origin\", \"*\"]]\n", "")
+        .replace("https://api.example.com/\"", "https://api.example.com/api/auth/session\"")
+        .replace(", error = \"acao-wildcard-with-credentials\"", "");
+    fs::write(folder.path().join("case.toml"), case).expect("write");
+    let output = run(&["predict", "case.toml"], folder.path());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("service.toml"), "{}", text(&output.stderr));
+    for (origin, code) in [("https://other.example.com", 0), ("https://app.example.com", 1)] {
+        let config = format!("[cors]\nallow_origins = ['{origin}']\n");
+        fs::write(folder.path().join("service.toml"), config).expect("write");
+        let output = run(&["predict", "case.toml"], folder.path());
+        assert_eq!(output.status.code(), Some(code), "{origin}: {}", text(&output.stdout));
+    }
+}
+
+#[test]
 fn the_schema_is_valid_and_editors_may_have_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let schema = json(&run(&["schema"], folder.path()));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
-use withcreds_harness::scenario::{Loaded, Problem, parse};
+use withcreds_harness::scenario::{Loaded, Policy, Problem, parse};
 
 /// `harness/scenarios`, as it was when this was built.
 static COLLECTION: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
@@ -96,11 +96,24 @@ fn read_all(texts: Vec<(String, String)>) -> Result<Vec<Found>, Bad> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (file, text) in texts {
         match parse(&file, &text) {
-            Ok(loaded) => found.push(Found { file, loaded }),
+            Ok(mut loaded) => {
+                configure(&file, &mut loaded)?;
+                found.push(Found { file, loaded });
+            }
             Err(wrong) => problems.extend(wrong),
         }
     }
     if problems.is_empty() { Ok(found) } else { Err(Bad::Problems(problems)) }
+}
+
+/// Reads the service's configuration files that a scenario names, relative to itself.
+fn configure(file: &str, loaded: &mut Loaded) -> Result<(), Bad> {
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    loaded.case.configure(|name, backend| {
+        let path = folder.join(name);
+        let text = fs::read_to_string(&path).map_err(|e| missing(&path, &e.to_string()))?;
+        Policy::read(&text, backend).map_err(|e| missing(&path, &e.to_string()))
+    })
 }
 
 /// Says what is wrong, for people or for programs.

@@ -60,7 +60,9 @@ pub(super) fn ask<'a>(case: &'a Case, sessions: &mut Sessions, call: &Call<'_>) 
         Some(Server { kind: ServerKind::Service(policy), origin }) => {
             Reply::Response(sessions.answer(policy, origin, call))
         }
-        Some(Server { kind: ServerKind::Unknown, .. }) => Reply::Unknown,
+        Some(Server { kind: ServerKind::Unknown | ServerKind::Configured(_), .. }) => {
+            Reply::Unknown
+        }
         Some(Server { kind: ServerKind::Fault(fault), .. }) => Reply::Fault(*fault),
         // Where the page comes from, somebody listens.
         None if origin == case.page.origin() || is_framed(case, origin) => {

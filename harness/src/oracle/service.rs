@@ -89,7 +89,7 @@ impl Sessions {
     }
 
     fn route<'a>(&mut self, policy: &'a Policy, origin: &Origin, call: &Call<'_>) -> Response<'a> {
-        let name = session_cookie(policy);
+        let name = policy.cookie_name.as_str();
         let key = |value: &String| (origin.text().to_owned(), value.clone());
         let sent = call.cookies.iter().find(|(n, _)| n == name).map(|(_, value)| key(value));
         let session = sent.filter(|key| self.live.contains(key));
@@ -158,17 +158,13 @@ fn json<'a>(status: u16) -> Response<'a> {
     Response { status, headers, ..Response::default() }
 }
 
-fn session_cookie(policy: &Policy) -> &'static str {
-    if policy.secure { "__Host-session" } else { "session" }
-}
-
 fn cookies<'a>(policy: &Policy, value: &str, more: &str) -> Vec<Cow<'a, str>> {
     let secure = if policy.secure { "; Secure" } else { "" };
-    let same_site = policy.same_site;
-    let name = session_cookie(policy);
+    let attributes = &policy.attributes;
+    let name = policy.cookie_name.as_str();
     vec![
-        format!("{name}={value}; HttpOnly; SameSite={same_site}{secure}; Path=/{more}").into(),
-        format!("CSRF-TOKEN={value}; SameSite={same_site}{secure}; Path=/{more}").into(),
+        format!("{name}={value}; HttpOnly{attributes}{secure}; Path=/{more}").into(),
+        format!("CSRF-TOKEN={value}{attributes}{secure}; Path=/{more}").into(),
     ]
 }
 
@@ -176,10 +172,7 @@ fn cookies<'a>(policy: &Policy, value: &str, more: &str) -> Vec<Cow<'a, str>> {
 fn trusted(policy: &Policy, call: &Call<'_>) -> bool {
     match (call.site, call.origin) {
         (Some("same-origin"), _) => true,
-        (_, Some(origin)) => {
-            policy.allow_origins.iter().any(|listed| listed == origin)
-                || origin == call.address.origin().text()
-        }
+        (_, Some(origin)) => policy.lists(origin) || origin == call.address.origin().text(),
         (_, None) => false,
     }
 }
@@ -191,7 +184,7 @@ fn grant(policy: &Policy, origin: Option<&str>) -> Option<String> {
     if star && !policy.allow_credentials {
         return Some("*".to_owned());
     }
-    policy.allow_origins.iter().any(|listed| listed == origin).then(|| origin.to_owned())
+    policy.lists(origin).then(|| origin.to_owned())
 }
 
 fn allow(policy: &Policy, origin: String, response: &mut Response<'_>) {

@@ -4,8 +4,8 @@
 use crate::scenario::address::{Address, Origin};
 use crate::scenario::node::Segment;
 use crate::scenario::{
-    Answer, Backend, Client, Credentials, Engine, Fault, Mode, Outcome, Redirect, Route, Scenario,
-    Step, ThirdPartyCookies,
+    Answer, Backend, Client, Credentials, Engine, Fault, Mode, Outcome, Policy, Redirect, Route,
+    Scenario, Step, ThirdPartyCookies,
 };
 
 /// The account that `login` uses, by name.
@@ -57,6 +57,8 @@ pub enum ServerKind {
     Scripted(Script),
     /// The service.
     Service(Policy),
+    /// The service with a configuration file that nobody has read yet: [`Case::configure`].
+    Configured(String),
     /// A server that only the engines can ask.
     Unknown,
     /// Nobody.
@@ -72,46 +74,6 @@ pub struct Script {
     pub actual: Option<Answer>,
     /// By path.
     pub routes: Vec<Route>,
-}
-
-/// The part of the service's configuration that its answers depend on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// `cors.allow_origins`.
-    pub allow_origins: Vec<String>,
-    /// `cors.allow_credentials`.
-    pub allow_credentials: bool,
-    /// `cors.allow_methods`.
-    pub allow_methods: Vec<String>,
-    /// `cors.allow_headers`.
-    pub allow_headers: Vec<String>,
-    /// `cors.expose_headers`.
-    pub expose_headers: Vec<String>,
-    /// `cors.max_age_s`.
-    pub max_age: Option<u32>,
-    /// Whether the cookies are `Secure`, and the session's name has its prefix.
-    pub secure: bool,
-    /// `session.same_site`, as a cookie says it.
-    pub same_site: &'static str,
-}
-
-impl Policy {
-    /// What `service = true` means: the page is listed, everything is allowed to it, and the
-    /// cookies suit the two origins.
-    #[must_use]
-    pub fn of(page: &Origin, backend: &Origin) -> Self {
-        let star = || vec!["*".to_owned()];
-        Self {
-            allow_origins: vec![page.text().to_owned()],
-            allow_credentials: true,
-            allow_methods: star(),
-            allow_headers: star(),
-            expose_headers: vec!["x-csrf-token".to_owned()],
-            max_age: None,
-            secure: backend.scheme() == crate::scenario::Scheme::Https,
-            same_site: if page.is_same_site(backend, true) { "Lax" } else { "None" },
-        }
-    }
 }
 
 /// A request to make.
@@ -167,6 +129,23 @@ impl Case {
             Some(case) if reader.wrong.is_empty() => Ok(case),
             _ => Err(reader.wrong),
         }
+    }
+
+    /// Reads the configuration files that backends name. `read` gets the name as it is written.
+    ///
+    /// # Errors
+    ///
+    /// What `read` says of the first that cannot be had.
+    pub fn configure<E>(
+        &mut self,
+        mut read: impl FnMut(&str, &Origin) -> Result<Policy, E>,
+    ) -> Result<(), E> {
+        for server in &mut self.servers {
+            if let ServerKind::Configured(file) = &server.kind {
+                server.kind = ServerKind::Service(read(file, &server.origin)?);
+            }
+        }
+        Ok(())
     }
 
     /// Who answers under an origin; none: nobody listens.
@@ -253,7 +232,9 @@ impl Reader {
         let origin = origin?;
         let kind = if let Some(fault) = backend.fault {
             ServerKind::Fault(fault)
-        } else if backend.proxy.is_some() || backend.config.is_some() {
+        } else if let Some(file) = &backend.config {
+            ServerKind::Configured(file.clone())
+        } else if backend.proxy.is_some() {
             ServerKind::Unknown
         } else if backend.service {
             ServerKind::Service(Policy::of(page?, &origin))

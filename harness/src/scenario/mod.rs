@@ -12,6 +12,7 @@ mod json_text;
 mod load;
 mod node;
 mod outcome;
+mod policy;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ mod toml_text;
 
 pub use address::{Address, BadLocation, Origin, Scheme};
 pub(crate) use case::is_token;
-pub use case::{Action, Case, DEMO_USER, Frame, Planted, Policy, Script, Server, ServerKind};
+pub use case::{Action, Case, DEMO_USER, Frame, Planted, Script, Server, ServerKind};
 pub use compare::Difference;
 pub use file::{
     Answer, Backend, Client, Credentials, Engine, ExpectOn, Fault, Mode, PlantedCookie, Redirect,
@@ -27,4 +28,5 @@ pub use file::{
 };
 pub use load::{Loaded, parse, schema, understand};
 pub use outcome::{CookieFate, Hop, Nullable, Outcome, ResponseType};
+pub use policy::Policy;
 pub use problem::Problem;

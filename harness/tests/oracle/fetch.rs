@@ -718,7 +718,11 @@ fn preflights_are_remembered() {
         ("negative", twice(cached("-1"), 0, json!({})), false),
         ("no number is the default", twice(cached("1h"), 4_999, json!({})), true),
         ("nor is a sign", twice(cached("+60"), 5_000, json!({})), false),
-        ("more than anybody counts to", twice(cached("99999999999999999999"), 500_000, json!({})), true),
+        (
+            "more than anybody counts to",
+            twice(cached("99999999999999999999"), 500_000, json!({})),
+            true,
+        ),
         ("another method", twice(cached("60"), 0, json!({ "method": "DELETE" })), true),
         (
             "a method that was not allowed",
