@@ -174,7 +174,7 @@ impl Reader {
             // A first-party answer over https may set any cookie that can be set at all.
             let from = r.at("host", |r| r.host(&cookie.host));
             let top_level = match &cookie.top_level_site {
-                Some(site) => Some(r.at("top_level_site", |r| r.origin(site))?),
+                Some(site) => Some(r.at("top_level_site", |r| r.site(site, origin.as_ref()))?),
                 None => None,
             };
             r.at("set", |r| r.line(&cookie.set));
@@ -388,6 +388,16 @@ impl Reader {
                 ));
                 None
             }
+        }
+    }
+
+    /// A site: an origin, or a bare host, which then has the page's scheme.
+    fn site(&mut self, text: &str, page: Option<&Origin>) -> Option<Origin> {
+        match page {
+            Some(page) if !text.contains("://") => {
+                self.origin(&format!("{}://{text}", page.scheme().text()))
+            }
+            _ => self.origin(text),
         }
     }
 

@@ -615,6 +615,7 @@ fn partitions() {
     let held = |reason: &str| json!({ "cookies_sent": [], "cookies_withheld": [{ "name": "sid", "reason": reason }] });
     assert_meets("same top level", Chromium, &under("https://portal.test", false), &sent);
     assert_meets("same top level", Firefox, &under("https://portal.test", false), &sent);
+    assert_meets("a bare host", Chromium, &under("portal.test", false), &sent);
     assert_meets(
         "other top level",
         Chromium,
