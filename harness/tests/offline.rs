@@ -246,6 +246,7 @@ fn a_relation_answers_the_first_question() {
         assert_eq!(report["needs_cors"], !same_origin, "{page} {backend}");
     }
     let report = relation("https://app.example.com", "https://api.example.net");
+    assert_eq!(report["third_parties"].as_array().map(Vec::len), Some(4));
     let cookie = |attributes: &str| {
         let cookies = report["cookies"].as_array().expect("cookies");
         let found = cookies.iter().find(|c| c["attributes"] == attributes).expect("it is there");

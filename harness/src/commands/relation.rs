@@ -105,6 +105,12 @@ fn human(report: &RelationReport) -> String {
             .collect();
         let _ = writeln!(out, "  no: {}", list.join(", "));
     }
+    if !report.third_parties.is_empty() {
+        let _ = writeln!(out, "\nThird-party cookies out of the box:");
+    }
+    for note in &report.third_parties {
+        let _ = writeln!(out, "  {}: {}", note.engine.id(), note.text);
+    }
     let _ = write!(out, "\n`explain CODE` tells more about each reason.");
     out
 }

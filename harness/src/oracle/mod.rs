@@ -29,4 +29,4 @@ pub use predict::{Prediction, predict};
 pub use profile::{
     Divergence, Knobs, Prefixes, Profile, ProfileError, RedirectChain, SameSiteDefault, ThirdParty,
 };
-pub use relation::{CookieWorks, EngineWorks, RelationReport, relate};
+pub use relation::{CookieWorks, EngineNote, EngineWorks, RelationReport, relate};

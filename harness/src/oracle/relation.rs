@@ -31,6 +31,17 @@ pub struct RelationReport {
     pub sites: [String; 2],
     /// Cookies by their attributes, and where they work.
     pub cookies: Vec<CookieWorks>,
+    /// Across sites: what each engine does with third-party cookies out of the box.
+    pub third_parties: Vec<EngineNote>,
+}
+
+/// What there is to know of an engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EngineNote {
+    /// The engine.
+    pub engine: Engine,
+    /// In a sentence.
+    pub text: String,
 }
 
 /// One way of setting a cookie.
@@ -83,6 +94,11 @@ pub fn relate(
         needs_cors: !same_origin,
         mixed_content: page.scheme() == Scheme::Https && !backend.is_trustworthy(),
         sites: [site(page), site(backend)],
+        third_parties: if page.is_same_site(backend, false) {
+            Vec::new()
+        } else {
+            profiles.iter().filter_map(|profile| third_parties(profile)).collect()
+        },
         cookies: ATTRIBUTES
             .into_iter()
             .map(|attributes| CookieWorks {
@@ -94,6 +110,11 @@ pub fn relate(
             })
             .collect(),
     }
+}
+
+fn third_parties(profile: &Profile) -> Option<EngineNote> {
+    let found = profile.divergences.iter().find(|d| d.knob == "third_party")?;
+    Some(EngineNote { engine: profile.engine, text: found.what.clone() })
 }
 
 fn site(origin: &Origin) -> String {
