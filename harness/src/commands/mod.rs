@@ -1,6 +1,9 @@
 //! The commands and what they have in common.
 
+#[cfg(feature = "chromium")]
 mod engines;
+mod explain;
+#[cfg(feature = "chromium")]
 mod prove;
 
 use clap::{Parser, Subcommand};
@@ -12,6 +15,7 @@ const UNEXPECTED: u8 = 1;
 /// No browser, no port, a crash: nothing is known about the service.
 const ENVIRONMENT: u8 = 3;
 /// Ended by Ctrl-C, as shells count it.
+#[cfg(feature = "chromium")]
 const INTERRUPTED: u8 = 130;
 
 const EXAMPLES: &str = "Examples:
@@ -19,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   withcreds-harness prove --client fetch,xhr --topology cross-site
   withcreds-harness prove --controls --format json > proof.json
   withcreds-harness engines
+  withcreds-harness explain acao-missing
 
 Exit: 0 all as expected, 1 something was not, 2 usage, 3 the environment (no browser, a crash)";
 
@@ -33,20 +38,28 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Cmd {
     /// Show the claims about the service to be true, each with its evidence
+    #[cfg(feature = "chromium")]
     Prove(prove::Args),
     /// Say which browsers are here, and how to get the missing ones
+    #[cfg(feature = "chromium")]
     Engines,
+    /// Say what a line of a browser's console means, and how to mend it
+    Explain(explain::Args),
 }
 
 /// Runs the command line of this process. Usage errors end it with 2.
 pub(crate) fn main() -> u8 {
     match Cli::parse().command {
+        #[cfg(feature = "chromium")]
         Cmd::Prove(args) => prove::main(args),
+        #[cfg(feature = "chromium")]
         Cmd::Engines => engines::main(),
+        Cmd::Explain(args) => explain::main(&args),
     }
 }
 
 /// Ends with a message about the environment.
+#[cfg(feature = "chromium")]
 fn environment(error: &dyn std::error::Error) -> u8 {
     eprint!("error: {error}");
     let mut cause = error.source();
