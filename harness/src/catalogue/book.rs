@@ -86,6 +86,11 @@ const FILES: &[(&str, &str)] = embed! {
     "redirect-contains-credentials"
     "preflight-odd-status"
     "allow-list-unparsable"
+    "partitioned-without-secure"
+    "request-refused-by-client"
+    "redirect-not-followed"
+    "redirect-leads-nowhere"
+    "redirect-loop"
 };
 
 const FRAMES: &str = include_str!("../../catalogue/frames.toml");

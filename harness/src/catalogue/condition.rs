@@ -51,7 +51,9 @@ impl Holds {
                 .split_once("://")
                 .is_some_and(|(_, rest)| rest.contains('/') && !rest.contains([',', ' '])),
             Self::DifferentOrigins => {
-                let mut parts = value.split([',', ' ']).filter(|part| !part.is_empty());
+                // Without commas or schemes a blank may come from a terminal's line break.
+                let mark = if value.contains("://") { [',', ' '] } else { [','; 2] };
+                let mut parts = value.split(mark).map(str::trim).filter(|part| !part.is_empty());
                 parts.next().is_some_and(|first| parts.any(|other| other != first))
             }
             Self::SameAsOrigin => values.get("origin") == Some(value),
@@ -130,6 +132,8 @@ mod tests {
             (Holds::OriginAndPath, "https://a.example/, https://b.example/", false),
             (Holds::DifferentOrigins, "https://a.example, https://b.example", true),
             (Holds::DifferentOrigins, "https://a.example https://b.example", true),
+            (Holds::DifferentOrigins, "a, b", true),
+            (Holds::DifferentOrigins, "app.exa mple.com", false),
             (Holds::DifferentOrigins, "*, *", false),
             (Holds::SameAsOrigin, "https://app.example.com", true),
             (Holds::SameAsOrigin, "https://app.example.org", false),

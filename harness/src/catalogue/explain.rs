@@ -112,7 +112,7 @@ impl Catalogue {
         self.take(text, fault, &mut values);
         let before = frames.iter().rev().find(|frame| {
             self.side(frame.pattern) == Some(Side::Before)
-                && frame.at.start <= fault.at.end
+                && frame.at.start < fault.at.end
                 && frame.at.end + FAR >= fault.at.start
         });
         // Several frames may begin alike: the one that says "redirected from" says more.

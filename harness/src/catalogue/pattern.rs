@@ -5,7 +5,7 @@ use crate::catalogue::values::{is_address, is_wrapping};
 
 /// An address may be long; what else stands in a sentence is short.
 const LONGEST_ADDRESS: usize = 4096;
-const LONGEST_VALUE: usize = 400;
+pub(super) const LONGEST_VALUE: usize = 400;
 
 /// `Method {method} is not allowed …`: `method`, a hole, `isnotallowed…`.
 #[derive(Debug)]

@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 
-use crate::catalogue::pattern::Pattern;
+use crate::catalogue::pattern::{LONGEST_VALUE, Pattern};
 use crate::catalogue::squeeze::Squeezed;
+use crate::catalogue::values::is_quote;
 
 /// How many beginnings of a sentence are kept open. More than one, because a piece may be short
 /// enough to occur in the very value that follows it.
@@ -18,6 +19,8 @@ const OPEN: usize = 4;
 const REPEATS: usize = 32;
 /// Pieces shorter than this count as whole words only: `at` is not found in `data`.
 const WORD: usize = 12;
+/// How many values a list at the end of a sentence may have.
+const MOST_WORDS: usize = 20;
 
 /// A sentence that was found.
 #[derive(Debug, Clone)]
@@ -125,19 +128,37 @@ impl Scanner {
         Some(joined)
     }
 
-    /// A whole sentence; a hole at its end takes the next word.
+    /// A whole sentence; a hole at its end takes what stands in quotes there, or the next word.
     fn close(&self, mut found: Found, text: &str, squeezed: &Squeezed) -> Found {
         let pieces = &self.patterns[found.pattern].pieces;
         if pieces.last().is_some_and(|piece| piece.hole.is_some()) {
             let from = squeezed.after(found.at.end);
-            let rest = &text[from..];
-            let skipped = rest.len()
-                - rest.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '/').len();
-            let word = rest[skipped..].find(char::is_whitespace).unwrap_or(rest.len() - skipped);
-            found.holes.push((pieces.len() - 1, from..from + skipped + word));
+            found.holes.push((pieces.len() - 1, from..from + value_at_start(&text[from..])));
         }
         found
     }
+}
+
+/// The length of the value at the beginning of a text: up to its second quote, or one word, or
+/// several with commas between.
+fn value_at_start(text: &str) -> usize {
+    let start = text.find(|c: char| !c.is_whitespace() && c != ':' && c != '\\');
+    let Some(start) = start else { return 0 };
+    if text[start..].starts_with(is_quote) {
+        let inner = text[start..].char_indices().skip(1).take(LONGEST_VALUE);
+        let end = inner.skip_while(|(_, c)| !is_quote(*c)).map(|(at, c)| at + c.len_utf8()).next();
+        if let Some(end) = end {
+            return start + end;
+        }
+    }
+    let mut end = start;
+    for word in text[start..].split_inclusive(char::is_whitespace).take(MOST_WORDS) {
+        end += word.len();
+        if !word.trim_end().ends_with(',') {
+            break;
+        }
+    }
+    end
 }
 
 /// Whether no letter stands directly before or after.
@@ -198,8 +219,10 @@ mod tests {
     fn a_hole_at_the_end_takes_a_word() {
         assert_eq!(
             scan(&["at {url}"], "at ‘https://a.example/x’. Then"),
-            [(0, vec!["‘https://a.example/x’."])]
+            [(0, vec!["‘https://a.example/x’"])]
         );
+        assert_eq!(scan(&["match {value}"], "match a, b c"), [(0, vec!["a, b"])]);
+        assert_eq!(scan(&["match {value}"], "match ‘a, b’)."), [(0, vec!["‘a, b’"])]);
         assert_eq!(scan(&["code: {status}"], "code:"), [(0, vec![""])]);
     }
 

@@ -64,38 +64,51 @@ pub(super) fn is_wrapping(c: char) -> bool {
     c.is_whitespace() || is_quote(c) || "()[]<>".contains(c)
 }
 
-fn is_quote(c: char) -> bool {
+pub(super) fn is_quote(c: char) -> bool {
     "'\"`´‘’‚‛“”„«»\\".contains(c)
 }
 
-/// A value without its quotes, or without the end of the sentence if it has no quotes.
-fn bare(raw: &str) -> &str {
-    let text = raw.trim();
-    if text.ends_with(is_quote) {
-        return text.trim_matches(is_wrapping);
-    }
-    text.trim_matches(|c| is_wrapping(c) || ".,;:".contains(c))
-}
-
 fn tidy(name: &str, raw: &str) -> Option<String> {
-    let text = bare(raw);
     let text = match name {
         // A terminal may have broken it in two.
-        "url" | "from" | "page" | "origin" => text.split_whitespace().collect(),
-        _ => text.split_whitespace().collect::<Vec<_>>().join(" "),
+        "url" | "from" | "page" | "origin" => address(raw).split_whitespace().collect(),
+        "header" | "method" | "cookie" => bare(raw).split_whitespace().collect(),
+        "value" => unwrapped(bare(raw)),
+        _ => bare(raw).split_whitespace().collect::<Vec<_>>().join(" "),
     };
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
     let fit = match name {
         "url" | "from" | "page" => is_address(&text),
         "origin" => text.contains("://") || text.eq_ignore_ascii_case("null"),
         "status" => text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit()),
-        "header" | "method" | "cookie" => !text.is_empty() && !text.contains(' '),
         _ => !text.is_empty(),
     };
     fit.then(|| match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     })
+}
+
+/// An address: between quotes it may end in a dot, without them the dot ends the sentence.
+fn address(raw: &str) -> &str {
+    if raw.trim().ends_with(is_quote) { raw.trim_matches(is_wrapping) } else { bare(raw) }
+}
+
+/// A value without quotes and without the end of its sentence.
+fn bare(raw: &str) -> &str {
+    raw.trim_matches(|c| is_wrapping(c) || ".,;:".contains(c))
+}
+
+/// Values in one line. A terminal may have broken an address in two: only a comma or the next scheme
+/// begins another one.
+fn unwrapped(text: &str) -> String {
+    if !text.contains("//") {
+        return text.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    let joined: String = text.split_whitespace().collect();
+    let spaced = joined.replace("https://", " https://").replace("http://", " http://");
+    let parts: Vec<_> = spaced.split([' ', ',']).filter(|part| !part.is_empty()).collect();
+    parts.join(if joined.contains(',') { ", " } else { " " })
 }
 
 #[cfg(test)]
@@ -111,10 +124,16 @@ mod tests {
             ("url", "/api/items", Some("/api/items")),
             ("origin", "'null'", Some("null")),
             ("origin", "'O'", None),
-            ("status", "404.", Some("404")),
+            ("status", "404.\"", Some("404")),
             ("status", "(null)", None),
             ("header", "x-csrf-token", Some("x-csrf-token")),
-            ("header", "a b", None),
+            ("header", "x-cs\n rf", Some("x-csrf")),
+            ("value", "'https://a.exam\n ple'", Some("https://a.example")),
+            (
+                "value",
+                "'https://a.example https://b.example'",
+                Some("https://a.example https://b.example"),
+            ),
             ("value", "'*, *'", Some("*, *")),
             ("value", "''", None),
         ] {

@@ -10,7 +10,7 @@ const MOST_WORDS: usize = 80;
 /// Words that are in every sentence.
 const COMMON: &str = "a an and any are as at be been because but by can cannot did do does for from get gets got has \
      have how i if in into is it its me my no not of on or our so some than that the their then there this to \
-     us was we what when which who why will with you your";
+     us was we what when which who will with you your";
 
 /// Which bug uses which word, and how much the word tells.
 pub(super) struct Index {
@@ -27,7 +27,7 @@ impl Index {
             for (text, weight) in [
                 (bug.id.as_str(), 1.0),
                 (&bug.title, 1.0),
-                (&bug.keywords, 1.0),
+                (&bug.keywords, 0.9),
                 (&bug.symptom, 0.8),
                 (&console.join(" "), 0.6),
                 (&bug.cause, 0.5),
