@@ -1,6 +1,7 @@
 //! From what somebody typed or pasted to the bugs that it speaks of, best first.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::catalogue::book::{Catalogue, Side};
 use crate::catalogue::bug::{Bug, Engine, Line};
@@ -34,9 +35,26 @@ pub struct Match<'a> {
     pub engine: Option<Engine>,
     /// What was read from the text.
     pub values: Values,
+    /// Where its sentence stands, counted in letters.
+    pub(super) place: Option<Range<usize>>,
 }
 
-impl Match<'_> {
+impl<'a> Match<'a> {
+    /// A bug that nobody asked for: nothing is known about how it fits.
+    #[must_use]
+    pub fn unasked(bug: &'a Bug) -> Self {
+        Self { bug, score: 0, engine: None, values: Values::default(), place: None }
+    }
+
+    /// Whether it is about another sentence of the text than the other match.
+    #[must_use]
+    pub fn is_elsewhere(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Some(here), Some(there)) => here.end <= there.start || there.end <= here.start,
+            _ => false,
+        }
+    }
+
     /// What can be said about this very case.
     #[must_use]
     pub fn said(&self) -> Vec<String> {
@@ -51,9 +69,22 @@ struct Rank {
     weight: usize,
     engine: Option<Engine>,
     values: Values,
+    place: Option<Range<usize>>,
 }
 
 impl Rank {
+    /// By something else than a whole sentence.
+    fn vague(score: u8, engine: Option<Engine>) -> Self {
+        Self {
+            score,
+            conditional: false,
+            weight: 0,
+            engine,
+            values: Values::default(),
+            place: None,
+        }
+    }
+
     /// Surer first; then what fits under a condition; then the sentence that says more.
     fn key(&self) -> (u8, bool, usize) {
         (self.score, self.conditional, self.weight)
@@ -66,7 +97,7 @@ impl Catalogue {
     pub fn explain(&self, text: &str) -> Vec<Match<'_>> {
         let text = cut(text);
         if let Some(bug) = self.by_code(text) {
-            return vec![Match { bug, score: 100, engine: None, values: Values::default() }];
+            return vec![Match { score: 100, ..Match::unasked(bug) }];
         }
         let text = clean(text);
         let mut ranks = self.sentences(&text);
@@ -99,6 +130,7 @@ impl Catalogue {
                     weight: self.scanner.pattern(found.pattern).weight,
                     engine: Some(line.engine),
                     values,
+                    place: Some(found.at.clone()),
                 };
                 keep(&mut ranks, bug, rank);
             }
@@ -154,13 +186,8 @@ impl Catalogue {
                 // Half a sentence is nearly as good as the whole; two words are not.
                 let share = typed.len() * 35 / pattern.weight;
                 let score = usize::from(line.sure) * (60 + share) / 100;
-                let rank = Rank {
-                    score: u8::try_from(score).unwrap_or(u8::MAX),
-                    conditional: false,
-                    weight: 0,
-                    engine: Some(line.engine),
-                    values: Values::default(),
-                };
+                let score = u8::try_from(score).unwrap_or(u8::MAX);
+                let rank = Rank::vague(score, Some(line.engine));
                 keep(ranks, bug, rank);
             }
         }
@@ -177,13 +204,7 @@ impl Catalogue {
                 reason = "from 24 to 80"
             )]
             let score = (score.min(1.0) * 80.0) as u8;
-            let rank = Rank {
-                score,
-                conditional: false,
-                weight: 0,
-                engine: None,
-                values: Values::default(),
-            };
+            let rank = Rank::vague(score, None);
             keep(ranks, bug, rank);
         }
     }
@@ -202,6 +223,7 @@ impl Catalogue {
                 score: rank.score,
                 engine: rank.engine,
                 values: rank.values,
+                place: rank.place,
             })
             .collect()
     }

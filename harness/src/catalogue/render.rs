@@ -11,6 +11,8 @@ use crate::catalogue::explain::Match;
 const WIDTH: usize = 100;
 /// Where texts begin, after their heading.
 const INDENT: usize = 16;
+/// From this on a sentence of the text means its bug.
+const SURE: u8 = 90;
 
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
@@ -39,11 +41,11 @@ pub fn answer(matches: &[Match<'_>], paint: Paint) -> String {
     if bug.not_cors {
         section(&mut out, "Not CORS", "No Access-Control header mends this.");
     }
-    section(&mut out, "You see", &bug.symptom);
-    section(&mut out, "Because", &bug.cause);
     for (heading, sentence) in headed("In your case", best.said()) {
         section(&mut out, heading, &sentence);
     }
+    section(&mut out, "You see", &bug.symptom);
+    section(&mut out, "Because", &bug.cause);
     section(&mut out, "In the page", &bug.client);
     out.push_str("On the server\n");
     for (name, mend) in bug.server.mends() {
@@ -64,9 +66,13 @@ pub fn answer(matches: &[Match<'_>], paint: Paint) -> String {
         (None, Some(reason)) => section(&mut out, "No scenario", reason),
         (None, None) => {}
     }
-    if !others.is_empty() {
-        out.push_str("\nIt could also be\n");
-        for other in others {
+    let (elsewhere, instead): (Vec<_>, Vec<_>) =
+        others.iter().partition(|other| other.score >= SURE && other.is_elsewhere(best));
+    for (heading, matches) in [("Also in this text", elsewhere), ("It could also be", instead)] {
+        if !matches.is_empty() {
+            let _ = writeln!(out, "\n{heading}");
+        }
+        for other in matches {
             let _ = writeln!(out, "  {:>3} %  {}  {}", other.score, other.bug.id, other.bug.title);
         }
     }

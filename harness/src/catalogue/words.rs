@@ -7,6 +7,9 @@ use crate::catalogue::bug::Bug;
 /// More words than this say nothing more.
 const MOST_WORDS: usize = 80;
 
+/// How much a question must tell to be answered with full confidence: one rare word does.
+const ENOUGH: f32 = 2.0;
+
 /// Words that are in every sentence.
 const COMMON: &str = "a an and any are as at be been because but by can cannot did do does for from get gets got has \
      have how i if in into is it its me my no not of on or our so some than that the their then there this to \
@@ -59,9 +62,9 @@ impl Index {
                 scores[bug] += tells * weight;
             }
         }
-        if total > 0.0 {
-            scores.iter_mut().for_each(|score| *score /= total);
-        }
+        // One word that is everywhere is matched in full, and tells nothing all the same.
+        let total = f32::max(total, ENOUGH);
+        scores.iter_mut().for_each(|score| *score /= total);
         scores
     }
 
@@ -93,7 +96,7 @@ fn words_of(text: &str) -> Vec<String> {
     let common: HashSet<&str> = COMMON.split_whitespace().collect();
     let mut seen = BTreeSet::new();
     text.split_whitespace()
-        .filter(|chunk| !chunk.contains("://"))
+        .map(without_address)
         .flat_map(|chunk| chunk.split(|c: char| !c.is_alphanumeric()))
         .take(MOST_WORDS * 20)
         .filter(|word| word.len() > 1)
@@ -102,6 +105,15 @@ fn words_of(text: &str) -> Vec<String> {
         .map(|word| stem(&word).to_owned())
         .filter(|word| seen.insert(word.clone()))
         .collect()
+}
+
+/// Of an address only the scheme, if it is one that tells something: `file`, `capacitor`.
+fn without_address(chunk: &str) -> &str {
+    match chunk.split_once("://") {
+        Some((scheme, _)) if scheme.ends_with("http") || scheme.ends_with("https") => "",
+        Some((scheme, _)) => scheme,
+        None => chunk,
+    }
 }
 
 /// A word without the ending that it has in other forms.
@@ -120,8 +132,8 @@ mod tests {
     #[test]
     fn words_are_bare() {
         assert_eq!(
-            words_of("The cookies, are blocked at https://a.example/x: Set-Cookie!"),
-            ["cookie", "block", "set"]
+            words_of("The cookies, are blocked at https://a.example/x: Set-Cookie, (file://x)!"),
+            ["cookie", "block", "set", "file"]
         );
     }
 }

@@ -3,9 +3,7 @@
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 
 use clap::ValueEnum;
-use withcreds_harness::catalogue::{
-    Catalogue, LONGEST_TEXT, Match, Paint, Values, answer, document, list,
-};
+use withcreds_harness::catalogue::{Catalogue, LONGEST_TEXT, Match, Paint, answer, document, list};
 
 use crate::commands::{ENVIRONMENT, OK, UNEXPECTED};
 
@@ -84,11 +82,7 @@ fn show_all(format: Format) -> u8 {
         )),
         Format::Json => {
             // Nothing was asked, so nothing fits better than the rest.
-            let all: Vec<_> = catalogue
-                .bugs()
-                .iter()
-                .map(|bug| Match { bug, score: 0, engine: None, values: Values::default() })
-                .collect();
+            let all: Vec<_> = catalogue.bugs().iter().map(Match::unasked).collect();
             print(&document(&all).to_string())
         }
     }
