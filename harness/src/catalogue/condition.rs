@@ -35,7 +35,7 @@ pub(super) enum Holds {
     Null,
     /// An origin with a slash or a path after it.
     OriginAndPath,
-    /// Several values that differ.
+    /// Several origins that differ; with a star among them two layers have answered.
     DifferentOrigins,
     /// The very origin of the page.
     SameAsOrigin,
@@ -54,7 +54,8 @@ impl Holds {
                 // Without commas or schemes a blank may come from a terminal's line break.
                 let mark = if value.contains("://") { [',', ' '] } else { [','; 2] };
                 let mut parts = value.split(mark).map(str::trim).filter(|part| !part.is_empty());
-                parts.next().is_some_and(|first| parts.any(|other| other != first))
+                !value.contains('*')
+                    && parts.next().is_some_and(|first| parts.any(|other| other != first))
             }
             Self::SameAsOrigin => values.get("origin") == Some(value),
             Self::Tracing => is_tracing(value),
@@ -135,6 +136,7 @@ mod tests {
             (Holds::DifferentOrigins, "a, b", true),
             (Holds::DifferentOrigins, "app.exa mple.com", false),
             (Holds::DifferentOrigins, "*, *", false),
+            (Holds::DifferentOrigins, "https://a.example, *", false),
             (Holds::SameAsOrigin, "https://app.example.com", true),
             (Holds::SameAsOrigin, "https://app.example.org", false),
             (Holds::Tracing, "Sentry-Trace", true),

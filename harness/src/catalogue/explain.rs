@@ -74,15 +74,9 @@ struct Rank {
 
 impl Rank {
     /// By something else than a whole sentence.
-    fn vague(score: u8, engine: Option<Engine>) -> Self {
-        Self {
-            score,
-            conditional: false,
-            weight: 0,
-            engine,
-            values: Values::default(),
-            place: None,
-        }
+    fn vague(score: u8) -> Self {
+        let values = Values::default();
+        Self { score, conditional: false, weight: 0, engine: None, values, place: None }
     }
 
     /// Surer first; then what fits under a condition; then the sentence that says more.
@@ -101,9 +95,11 @@ impl Catalogue {
         }
         let text = clean(text);
         let mut ranks = self.sentences(&text);
-        if ranks.values().all(|rank| rank.score < RECOGNISED) {
-            self.fragments(&text, &mut ranks);
-            self.words(&text, &mut ranks);
+        // What is only guessed comes after what is read.
+        let read = ranks.values().map(|rank| rank.score).max();
+        if read.is_none_or(|read| read < RECOGNISED) {
+            let most = read.map_or(100, |read| read.saturating_sub(1));
+            self.guess(&text, most, &mut ranks);
         }
         self.best_first(ranks)
     }
@@ -170,43 +166,61 @@ impl Catalogue {
         }
     }
 
-    /// Sentences of which only a part was typed: "must not be the wildcard".
-    fn fragments(&self, text: &str, ranks: &mut BTreeMap<usize, Rank>) {
-        const SHORTEST: usize = 10;
-        let typed = letters(text);
-        if typed.len() < SHORTEST {
-            return;
-        }
-        for (number, pattern) in self.scanner.patterns().iter().enumerate() {
-            let Some((bug, line)) = self.line(number) else { break };
-            if pattern.weight < typed.len() || line.is_conditional() {
-                continue;
-            }
-            if pattern.letters().contains(&typed) {
-                // Half a sentence is nearly as good as the whole; two words are not.
-                let share = typed.len() * 35 / pattern.weight;
-                let score = usize::from(line.sure) * (60 + share) / 100;
-                let score = u8::try_from(score).unwrap_or(u8::MAX);
-                let rank = Rank::vague(score, Some(line.engine));
-                keep(ranks, bug, rank);
-            }
+    /// Parts of sentences, mistyped codes and plain words.
+    fn guess(&self, text: &str, most: u8, ranks: &mut BTreeMap<usize, Rank>) {
+        let guesses = self.fragments(text).into_iter().chain(self.near_codes(text));
+        for (bug, score) in guesses.chain(self.words(text)) {
+            keep(ranks, bug, Rank::vague(score.min(most)));
         }
     }
 
-    fn words(&self, text: &str, ranks: &mut BTreeMap<usize, Rank>) {
-        for (bug, score) in self.index.search(text).into_iter().enumerate() {
-            if score < NOTHING {
-                continue;
-            }
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "from 24 to 80"
-            )]
-            let score = (score.min(1.0) * 80.0) as u8;
-            let rank = Rank::vague(score, None);
-            keep(ranks, bug, rank);
+    /// Sentences of which only a part was typed: "must not be the wildcard".
+    fn fragments(&self, text: &str) -> Vec<(usize, u8)> {
+        const SHORTEST: usize = 10;
+        let typed = letters(text);
+        if typed.len() < SHORTEST {
+            return Vec::new();
         }
+        let patterns = self.scanner.patterns().iter().enumerate();
+        let holding = patterns.filter(|(_, pattern)| {
+            typed.len() <= pattern.weight && pattern.letters().contains(&typed)
+        });
+        holding
+            .filter_map(|(number, pattern)| {
+                let (bug, line) = self.line(number).filter(|(_, line)| !line.is_conditional())?;
+                // Half a sentence is nearly as good as the whole; two words are not.
+                let share = typed.len() * 35 / pattern.weight;
+                let score = usize::from(line.sure) * (60 + share) / 100;
+                Some((bug, u8::try_from(score).unwrap_or(u8::MAX)))
+            })
+            .collect()
+    }
+
+    /// A code with a slip of the finger in it.
+    fn near_codes(&self, text: &str) -> Vec<(usize, u8)> {
+        const LONGEST: usize = 60;
+        if text.len() > LONGEST {
+            return Vec::new();
+        }
+        let typed = text.to_lowercase();
+        let bugs = self.bugs().iter().enumerate();
+        bugs.filter(|(_, bug)| strsim::normalized_damerau_levenshtein(&bug.id, &typed) >= 0.8)
+            .map(|(at, _)| (at, RECOGNISED + 15))
+            .collect()
+    }
+
+    fn words(&self, text: &str) -> Vec<(usize, u8)> {
+        let scores = self.index.search(text).into_iter().enumerate();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 24 to 80"
+        )]
+        let percent = |score: f32| (score.min(1.0) * 80.0) as u8;
+        scores
+            .filter(|(_, score)| *score >= NOTHING)
+            .map(|(bug, score)| (bug, percent(score)))
+            .collect()
     }
 
     fn best_first(&self, ranks: BTreeMap<usize, Rank>) -> Vec<Match<'_>> {

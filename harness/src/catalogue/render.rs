@@ -125,6 +125,64 @@ pub fn list(bugs: &[Bug], paint: Paint) -> String {
     out
 }
 
+/// A bug as a page of the documentation.
+#[must_use]
+pub fn page(bug: &Bug) -> String {
+    let mut out = format!("# {}\n\n`{}`, {}", bug.title, bug.id, bug.frequency);
+    let engines: Vec<_> = bug.engines.iter().map(ToString::to_string).collect();
+    let _ = writeln!(out, ", in {}.\n", engines.join(", "));
+    if bug.not_cors {
+        out.push_str("**This is not CORS**: no Access-Control header mends it.\n\n");
+    }
+    for (heading, text) in
+        [("What you see", &bug.symptom), ("Why", &bug.cause), ("In the page", &bug.client)]
+    {
+        let _ = writeln!(out, "## {heading}\n\n{text}\n");
+    }
+    out.push_str("## On the server\n\n");
+    for (name, mend) in bug.server.mends() {
+        let _ = writeln!(out, "- {name}: {mend}");
+    }
+    if !bug.console.is_empty() {
+        out.push_str("\n## What consoles print\n\n");
+        for line in &bug.console {
+            let _ = writeln!(out, "- {}: `{}`", line.engine, line.text.replace('`', "'"));
+        }
+    }
+    out.push_str("\n## Or is it\n\n");
+    for other in &bug.unlike {
+        let _ = writeln!(out, "- [{}]({}.md): {}", other.id, other.id, other.how);
+    }
+    out.push_str("\n## Standards\n\n");
+    for link in &bug.spec {
+        let _ = writeln!(out, "- <{link}>");
+    }
+    if let Some([broken, mended]) = bug.scenarios() {
+        let _ = writeln!(
+            out,
+            "\n## See it\n\n[broken](../../harness/scenarios/{broken}), \
+             [mended](../../harness/scenarios/{mended})"
+        );
+    }
+    out
+}
+
+/// The list of all pages of the documentation.
+#[must_use]
+pub fn index(bugs: &[Bug]) -> String {
+    let mut out = String::from(
+        "# Cross-origin bugs\n\nWritten from `harness/catalogue` by its test; do not edit. \
+         `withcreds-harness explain TEXT` finds the page for a line of a console.\n",
+    );
+    for frequency in [Frequency::Weekly, Frequency::Common, Frequency::Rare] {
+        let _ = writeln!(out, "\n## {frequency}\n");
+        for bug in bugs.iter().filter(|bug| bug.frequency == frequency) {
+            let _ = writeln!(out, "- [{}]({}.md): {}", bug.id, bug.id, bug.title);
+        }
+    }
+    out
+}
+
 /// `{"matches": […]}`, best first.
 #[must_use]
 pub fn document(matches: &[Match<'_>]) -> Value {
@@ -154,4 +212,28 @@ fn entry(found: &Match<'_>) -> Value {
         "spec": bug.spec,
         "scenarios": scenarios.map(|[broken, mended]| json!({ "broken": broken, "mended": mended })),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+
+    #[test]
+    fn colours_come_and_go() {
+        let matches = Catalogue::embedded().explain("acao-missing");
+        assert!(answer(&matches, Paint(true)).contains("\x1b[1macao-missing\x1b[0m"));
+        assert!(!answer(&matches, Paint(false)).contains('\x1b'));
+    }
+
+    #[test]
+    fn texts_are_wrapped_beside_their_heading() {
+        let mut out = String::new();
+        section(&mut out, "Because", &"word ".repeat(30));
+        let lines: Vec<_> = out.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("Because         word"), "{}", lines[0]);
+        assert!(lines[1].starts_with("                word"), "{}", lines[1]);
+        assert!(lines.iter().all(|line| line.len() <= WIDTH && !line.ends_with(' ')));
+    }
 }

@@ -60,7 +60,7 @@ impl Scanner {
             uses[number].push((pattern, place));
         }
         let pieces = AhoCorasick::new(&texts)?;
-        Ok(Self { pieces, uses, patterns })
+        Ok(Self { patterns, pieces, uses })
     }
 
     pub(super) fn pattern(&self, number: usize) -> &Pattern {

@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn escapes_of_json_html_and_terminals_are_undone() {
         for (text, want) in [
-            (r#"No \u2018x\u2019 header\nnext"#, "No ‘x’ header\nnext"),
+            (r"No \u2018x\u2019 header\nnext", "No ‘x’ header\nnext"),
             ("No &#39;x&#39; &amp; &quot;y&quot;", "No 'x' & \"y\""),
             ("https://a.example/?a=1&b=2", "https://a.example/?a=1&b=2"),
             ("\x1b[31mred\x1b[0m", "red"),

@@ -7,11 +7,14 @@ use crate::catalogue::bug::Bug;
 /// More words than this say nothing more.
 const MOST_WORDS: usize = 80;
 
+/// More unknown words than this are no slips of the finger.
+const MOST_MISTYPED: usize = 12;
+
 /// How much a question must tell to be answered with full confidence: one rare word does.
 const ENOUGH: f32 = 2.0;
 
 /// Words that are in every sentence.
-const COMMON: &str = "a an and any are as at be been because but by can cannot did do does for from get gets got has \
+const COMMON: &str = "a an and any are as at be been being because but by can cannot did do does for from get gets got has \
      have how i if in into is it its me my no not of on or our so some than that the their then there this to \
      us was we what when which who will with you your";
 
@@ -28,7 +31,7 @@ impl Index {
         for (at, bug) in bugs.iter().enumerate() {
             let console: Vec<_> = bug.console.iter().map(|line| line.text.as_str()).collect();
             for (text, weight) in [
-                (bug.id.as_str(), 1.0),
+                (bug.id.as_str(), 0.9),
                 (&bug.title, 1.0),
                 (&bug.keywords, 0.9),
                 (&bug.symptom, 0.8),
@@ -50,8 +53,14 @@ impl Index {
     pub(super) fn search(&self, text: &str) -> Vec<f32> {
         let mut scores = vec![0.0; self.bugs];
         let mut total = 0.0;
+        let mut mistyped = 0;
         for word in words_of(text).into_iter().take(MOST_WORDS) {
-            let Some((uses, likeness)) = self.uses(&word) else {
+            let known = self.words.get(&word).map(|uses| (uses.as_slice(), 1.0));
+            let known = known.or_else(|| {
+                mistyped += 1;
+                (mistyped <= MOST_MISTYPED).then(|| self.meant(&word)).flatten()
+            });
+            let Some((uses, likeness)) = known else {
                 // Nobody here speaks of it: it tells against every bug alike.
                 total += self.tells(1);
                 continue;
@@ -64,24 +73,23 @@ impl Index {
         }
         // One word that is everywhere is matched in full, and tells nothing all the same.
         let total = f32::max(total, ENOUGH);
-        scores.iter_mut().for_each(|score| *score /= total);
+        for score in &mut scores {
+            *score /= total;
+        }
         scores
     }
 
-    /// The uses of a word, or of the one it was probably meant to be.
-    fn uses(&self, word: &str) -> Option<(&[(usize, f32)], f32)> {
-        if let Some(uses) = self.words.get(word) {
-            return Some((uses, 1.0));
-        }
+    /// The uses of the word that an unknown one was probably meant to be.
+    fn meant(&self, word: &str) -> Option<(&[(usize, f32)], f32)> {
         if word.len() < 5 {
             return None;
         }
-        let alike = self.words.iter().map(|(known, uses)| {
-            let likeness = strsim::normalized_damerau_levenshtein(word, known);
-            (likeness, known, uses)
+        let alike = self.words.iter().filter(|(known, _)| known.len().abs_diff(word.len()) <= 2);
+        let alike = alike.map(|(known, uses)| {
+            (strsim::normalized_damerau_levenshtein(word, known), known, uses)
         });
         let best = alike.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))?;
-        (best.0 >= 0.8).then(|| (best.2.as_slice(), 0.8))
+        (best.0 >= 0.8).then_some((best.2.as_slice(), 0.8))
     }
 
     /// How much a word tells that so many bugs use.
@@ -121,7 +129,7 @@ fn stem(word: &str) -> &str {
     let word = word.strip_suffix('s').filter(|w| w.len() > 3 && !w.ends_with('s')).unwrap_or(word);
     ["ing", "ed"]
         .iter()
-        .find_map(|ending| word.strip_suffix(ending).filter(|w| w.len() > 3))
+        .find_map(|ending| word.strip_suffix(ending).filter(|w| w.len() > 4))
         .unwrap_or(word)
 }
 
