@@ -758,13 +758,13 @@ fn huge_texts_take_bounded_time() {
     for text in [
         line.repeat(LONGEST_TEXT / line.len() + 10),
         "Cookie “".repeat(LONGEST_TEXT / 8),
-        "at from origin to ".repeat(LONGEST_TEXT / 16),
-        "Access to fetch at 'https://a".repeat(LONGEST_TEXT / 29),
-        "x".repeat(LONGEST_TEXT + 7),
-        "ä".repeat(LONGEST_TEXT),
-        "word and other words ".repeat(LONGEST_TEXT / 20),
-        "\\u2018&quot;\x1b[3".repeat(LONGEST_TEXT / 15),
-        "12:03:01 ".repeat(LONGEST_TEXT / 9),
+        "at from origin to ".repeat(LONGEST_TEXT / 4 / 16),
+        "Access to fetch at 'https://a".repeat(LONGEST_TEXT / 4 / 29),
+        "x".repeat(LONGEST_TEXT / 4 + 7),
+        "ä".repeat(LONGEST_TEXT / 4),
+        "word and other words ".repeat(LONGEST_TEXT / 4 / 20),
+        "\\u2018&quot;\x1b[3".repeat(LONGEST_TEXT / 4 / 15),
+        "12:03:01 ".repeat(LONGEST_TEXT / 4 / 9),
     ] {
         explain(&text);
     }

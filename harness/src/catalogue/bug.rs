@@ -101,7 +101,7 @@ impl fmt::Display for Engine {
             Self::Chromium => "Chromium",
             Self::Firefox => "Firefox",
             Self::Webkit => "Safari and WebKit",
-            Self::Any => "any",
+            Self::Any => "any engine",
         })
     }
 }

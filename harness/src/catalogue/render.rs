@@ -146,7 +146,7 @@ pub fn page(bug: &Bug) -> String {
     if !bug.console.is_empty() {
         out.push_str("\n## What consoles print\n\n");
         for line in &bug.console {
-            let _ = writeln!(out, "- {}: `{}`", line.engine, line.text.replace('`', "'"));
+            let _ = writeln!(out, "- {}: `{}`", line.engine, shown(&line.text));
         }
     }
     out.push_str("\n## Or is it\n\n");
@@ -165,6 +165,11 @@ pub fn page(bug: &Bug) -> String {
         );
     }
     out
+}
+
+/// A sentence with its holes, as people may read it.
+fn shown(text: &str) -> String {
+    text.replace("{none}", "").replace("?}", "}").replace('`', "'")
 }
 
 /// The list of all pages of the documentation.
