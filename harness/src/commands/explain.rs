@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use clap::ValueEnum;
 use withcreds_harness::catalogue::{Catalogue, LONGEST_TEXT, Match, Paint, answer, document, list};
 
-use crate::commands::{ENVIRONMENT, OK, UNEXPECTED};
+use crate::commands::{ENVIRONMENT, OK, UNEXPECTED, environment};
 
 const EXAMPLES: &str = "Examples:
   withcreds-harness explain
@@ -40,8 +40,8 @@ pub(crate) fn main(args: &Args) -> u8 {
         [dash] if dash == "-" => match standard_input() {
             Ok(text) => text,
             Err(error) => {
-                eprintln!("error: standard input cannot be read: {error}");
-                return ENVIRONMENT;
+                let says = format!("standard input cannot be read: {error}");
+                return environment(&io::Error::new(error.kind(), says));
             }
         },
         words => words.join(" "),

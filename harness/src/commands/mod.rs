@@ -59,7 +59,6 @@ pub(crate) fn main() -> u8 {
 }
 
 /// Ends with a message about the environment.
-#[cfg(feature = "chromium")]
 fn environment(error: &dyn std::error::Error) -> u8 {
     eprint!("error: {error}");
     let mut cause = error.source();
