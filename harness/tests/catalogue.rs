@@ -540,6 +540,23 @@ fn the_reasons_of_devtools_are_known() {
         ("MissingAllowOriginHeader", "acao-missing"),
         ("PreflightMissingAllowOriginHeader", "acao-missing"),
         ("WildcardOriginNotAllowed", "acao-wildcard-with-credentials"),
+        ("PreflightWildcardOriginNotAllowed", "acao-wildcard-with-credentials"),
+        ("InvalidAllowOriginValue", "acao-origin-mismatch"),
+        ("AllowOriginMismatch", "acao-origin-mismatch"),
+        ("PreflightMultipleAllowOriginValues", "acao-duplicate-header"),
+        ("PreflightInvalidAllowCredentials", "acac-missing"),
+        ("PreflightInvalidStatus", "preflight-auth-401"),
+        ("PreflightDisallowedRedirect", "preflight-redirect"),
+        ("InvalidAllowMethodsPreflightResponse", "allow-list-unparsable"),
+        ("InvalidAllowHeadersPreflightResponse", "allow-list-unparsable"),
+        ("MethodDisallowedByPreflightResponse", "preflight-method-not-allowed"),
+        ("HeaderDisallowedByPreflightResponse", "preflight-header-not-allowed"),
+        ("RedirectContainsCredentials", "redirect-contains-credentials"),
+        ("CorsDisabledScheme", "origin-null-file-or-sandbox"),
+        ("DisallowedByMode", "request-mode-same-origin"),
+        ("InsecureLocalNetwork", "local-network-access-denied"),
+        ("AuthorizationCoveredByWildcard", "authorization-not-covered-by-wildcard"),
+        ("SameSiteUnspecifiedTreatedAsLax", "samesite-lax-default-cross-site"),
         ("SameSiteNoneInsecure", "samesite-none-without-secure"),
         ("SchemefulSameSiteLax", "samesite-lax-default-cross-site"),
         ("SchemefulSameSiteUnspecifiedTreatedAsLax", "samesite-lax-default-cross-site"),
@@ -765,6 +782,12 @@ fn huge_texts_take_bounded_time() {
         "word and other words ".repeat(LONGEST_TEXT / 4 / 20),
         "\\u2018&quot;\x1b[3".repeat(LONGEST_TEXT / 4 / 15),
         "12:03:01 ".repeat(LONGEST_TEXT / 4 / 9),
+        format!(
+            "Access to fetch at{}{}",
+            ".".repeat(LONGEST_TEXT / 2),
+            " from origin ".repeat(9000)
+        ),
+        format!("{} has been rejected because", "Cookie “......".repeat(LONGEST_TEXT / 4 / 15)),
     ] {
         explain(&text);
     }

@@ -19,6 +19,8 @@ const OPEN: usize = 4;
 const REPEATS: usize = 32;
 /// Pieces shorter than this count as whole words only: `at` is not found in `data`.
 const WORD: usize = 12;
+/// Marks, blanks and wide characters between the letters of a hole.
+const BYTES_A_LETTER: usize = 8;
 /// How many values a list at the end of a sentence may have.
 const MOST_WORDS: usize = 20;
 
@@ -119,7 +121,8 @@ impl Scanner {
             return None;
         }
         let raw = squeezed.after(earlier.at.end)..squeezed.before(at.start, text.len());
-        if !hole.takes(&text[raw.clone()]) {
+        // Few letters may stand among a great deal of something else.
+        if raw.len() > hole.room() * BYTES_A_LETTER || !hole.takes(&text[raw.clone()]) {
             return None;
         }
         let mut joined = earlier.clone();
