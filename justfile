@@ -14,6 +14,12 @@ run *ARGS:
 prove *ARGS: setup
     cargo run --quiet -p withcreds-harness -- prove {{ ARGS }}
 
+# What a line of a browser's console means, e.g. `just explain acao-missing`
+[group('run')]
+[positional-arguments]
+explain *TEXT:
+    @cargo run --quiet -p withcreds-harness --no-default-features -- explain "$@"
+
 # All tests, browsers included; sets up what is missing
 [group('test')]
 test: setup

@@ -12,9 +12,11 @@
 //! * [`browser`]: a real browser, and what it says about each request.
 //! * [`prove`]: sentences about the service, shown to be true, each with the evidence; and the same
 //!   over services that were broken on purpose.
+//! * [`catalogue`]: the bugs that people meet, and what the lines of consoles mean.
 //! * [`report`]: the table for people and the document for programs.
 
 pub mod browser;
+pub mod catalogue;
 pub mod lab;
 pub mod oracle;
 #[cfg(feature = "chromium")]

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "chromium")]
 mod engines;
+mod explain;
 mod list;
 mod predict;
 #[cfg(feature = "chromium")]
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "Examples:
   withcreds-harness engines
   withcreds-harness predict omit-sends-nothing
   withcreds-harness relation http://localhost:3000 http://127.0.0.1:8080
+  withcreds-harness explain acao-missing
 
 Exit: 0 all as expected, 1 something was not, 2 usage or a bad file, 3 the environment (no browser, a crash)";
 
@@ -59,6 +61,8 @@ enum Cmd {
     Schema,
     /// Say how two origins stand to each other, and which cookies work between them
     Relation(relation::Args),
+    /// Say what a line of a browser's console means, and how to mend it
+    Explain(explain::Args),
 }
 
 /// Runs the command line of this process. Usage errors end it with 2.
@@ -72,6 +76,7 @@ pub(crate) fn main() -> u8 {
         Cmd::List(args) => list::main(&args),
         Cmd::Schema => schema::main(),
         Cmd::Relation(args) => relation::main(&args),
+        Cmd::Explain(args) => explain::main(&args),
     }
 }
 
