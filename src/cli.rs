@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::fixture::Fixture;
 use crate::identity::{MAX_PASSWORD_BYTES, hash_password};
+use crate::policy;
 use crate::server::Server;
 
 /// All went well; for `serve`: a drained stop.
@@ -186,19 +187,17 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// SIGHUP reads the configuration again and puts its CORS policy in force. The rest of it, which
-/// sockets and sessions depend on, waits for the next start.
+/// sockets and sessions depend on, waits for the next start. Without a file there is nothing to read,
+/// and the signal keeps its meaning: a closed terminal ends what was started in it.
 #[cfg(unix)]
 fn reload_on_hangup(file: Option<PathBuf>, server: &Server) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
+    let Some(file) = file else { return Ok(()) };
     let mut hangups = signal(SignalKind::hangup())?;
     let app = Arc::clone(server.app());
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            let Some(file) = &file else {
-                tracing::warn!("SIGHUP: development mode has no configuration file to read again");
-                continue;
-            };
-            match Config::read(file) {
+            match Config::read(&file) {
                 Ok(config) => {
                     let summary = config.cors.summary();
                     warn_of_debug(&config);
@@ -344,6 +343,10 @@ fn request(args: &CorsArgs) -> Result<(Method, HeaderMap), &str> {
         let value = HeaderValue::from_str(value.trim()).map_err(|_| line.as_str())?;
         let about_cors = name == ORIGIN || name.as_str().starts_with("access-control-request-");
         if args.preflight && !about_cors {
+            if policy::cors::is_forbidden_header(name.as_str()) {
+                eprintln!("note: no script can set {name}, so no preflight asks for it");
+                continue;
+            }
             names.push(name.to_string());
         } else {
             headers.append(name, value);
@@ -396,7 +399,11 @@ fn start_log(config: LogConfig) {
     let level = config.level.to_string().to_ascii_lowercase();
     let filter = EnvFilter::new(format!("warn,withcreds={level}"));
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A log that nobody can read any more is no reason to panic.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     if config.json {
         log.json().init();
     } else {

@@ -6,8 +6,8 @@ use arc_swap::ArcSwap;
 
 use crate::policy::cors::CorsPolicy;
 
-/// A policy that can be replaced while requests are served: each request meets one policy, the old
-/// or the new, from beginning to end.
+/// A policy that can be replaced while requests are served: the CORS headers of one answer come from
+/// one policy, the old or the new.
 #[derive(Debug, Clone)]
 pub struct LivePolicy(Arc<ArcSwap<CorsPolicy>>);
 

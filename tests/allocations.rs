@@ -85,8 +85,8 @@ fn refused(size: usize) -> Vec<(&'static str, HeaderMap)> {
 #[test]
 fn a_refusal_allocates_nothing_however_large_the_request() {
     let policy = policy(false);
-    for size in [2 << 10, LARGE] {
-        for (case, headers) in refused(size.max(5000)) {
+    for size in [5000, LARGE] {
+        for (case, headers) in refused(size) {
             let decision = policy.decide(&Method::OPTIONS, &headers);
             assert_eq!(decision.preflight_status().map(|s| s.as_u16()), Some(403), "{case}");
             let info = measure(|| {

@@ -76,6 +76,19 @@ fn policy_decides_and_knows_nothing_else() {
     }
 }
 
+/// The door takes the headers out of the request: warp's own header filters would find none.
+#[test]
+fn headers_are_read_at_the_door_only() {
+    for file in rust_files(&source(".")).iter().filter(|f| !f.ends_with("filters/door.rs")) {
+        let text = fs::read_to_string(file).expect("a file");
+        let blind =
+            ["warp::header", "warp::cookie", "body::json", "body::form", "content_length_limit"];
+        for word in blind {
+            assert!(!text.contains(word), "{}: {word}", file.display());
+        }
+    }
+}
+
 #[test]
 fn arrows_do_not_turn_back() {
     for (folder, forbidden) in [

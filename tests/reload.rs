@@ -12,7 +12,8 @@ const NEW: &str = "https://new.example.com";
 /// The binary with a configuration file of its own.
 struct Service {
     process: Child,
-    log: BufReader<ChildStderr>,
+    /// `None`: closed, as when a terminal goes.
+    log: Option<BufReader<ChildStderr>>,
     address: String,
     file: PathBuf,
     /// Kept open: the service goes on printing after its address.
@@ -33,7 +34,7 @@ impl Service {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary");
-        let log = BufReader::new(process.stderr.take().expect("stderr"));
+        let log = process.stderr.take().map(BufReader::new);
         let mut said = BufReader::new(process.stdout.take().expect("stdout")).lines();
         let address = said
             .by_ref()
@@ -45,10 +46,11 @@ impl Service {
 
     /// Reads the log up to a line that holds this text.
     fn log_until(&mut self, text: &str) -> String {
+        let log = self.log.as_mut().expect("an open log");
         let mut seen = String::new();
         loop {
             let mut line = String::new();
-            let read = self.log.read_line(&mut line).expect("the log");
+            let read = log.read_line(&mut line).expect("the log");
             assert!(read > 0, "the log ended before {text:?}: {seen}");
             if line.contains(text) {
                 return line.trim_end().to_owned();
@@ -63,15 +65,24 @@ impl Service {
     }
 
     fn grants(&self, origin: &str) -> bool {
+        let answer = self.ask("GET", &format!("Origin: {origin}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        answer.contains(&format!("access-control-allow-origin: {origin}\r\n"))
+    }
+
+    fn preflight(&self, origin: &str) -> String {
+        self.ask("OPTIONS", &format!("Origin: {origin}\r\nAccess-Control-Request-Method: PUT\r\n"))
+    }
+
+    fn ask(&self, method: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("connect");
         let request = format!(
-            "GET /api/auth/session HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n"
+            "{method} /api/auth/session HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).expect("send");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
-        answer.contains(&format!("access-control-allow-origin: {origin}\r\n"))
+        answer
     }
 }
 
@@ -111,6 +122,27 @@ fn a_good_policy_replaces_the_old_one_and_a_bad_one_does_not() {
 
     write(&service.file, &format!("allow_origins = ['{OLD}']\ndebug = true"));
     service.hang_up();
-    service.log_until("cors.debug is on");
-    assert!(service.process.try_wait().expect("a state").is_none(), "it still runs");
+    service.log_until("was reloaded");
+    let origin = format!("https://\u{e9}{}", "a".repeat(300));
+    let answer = service.preflight(&origin);
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let line = service.log_until("preflight refused");
+    let shown = format!(r"https://\\xc3\\xa9{}...", "a".repeat(190));
+    assert!(line.contains(&shown), "{line}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let mut service = Service::start(&format!("allow_origins = ['{OLD}']\ndebug = true"));
+    service.log = None;
+    for cors in
+        ["allow_origins = ['nonsense']", &format!("allow_origins = ['{NEW}']\ndebug = true")]
+    {
+        write(&service.file, cors);
+        service.hang_up();
+    }
+    // Nothing tells when: the answer does.
+    assert!((0..100_000).any(|_| service.grants(NEW)), "the policy is never reloaded");
+    let answer = service.preflight("https://evil.example");
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("x-cors-reason"), "{answer}");
 }

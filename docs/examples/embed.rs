@@ -18,9 +18,14 @@ fn routes() -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone +
 
 /// Every rejection becomes an answer *inside* CORS, so that the page can read why it failed.
 async fn recover(rejection: Rejection) -> Result<impl Reply, Infallible> {
-    let status =
-        if rejection.is_not_found() { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
-    Ok(warp::reply::with_status("no such order\n", status))
+    let (status, text) = if rejection.is_not_found() {
+        (StatusCode::NOT_FOUND, "no such order\n")
+    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
+        (StatusCode::METHOD_NOT_ALLOWED, "orders are read or cancelled\n")
+    } else {
+        (StatusCode::BAD_REQUEST, "not a request for an order\n")
+    };
+    Ok(warp::reply::with_status(text, status))
 }
 
 #[tokio::main]

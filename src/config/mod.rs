@@ -305,13 +305,12 @@ fn read_max_age(s: &mut Section<'_, '_>) -> Option<u64> {
     let seconds: i64 = s.value("max_age_s")?;
     let value = u64::try_from(seconds).ok();
     if value.is_none() {
-        let error = CorsConfigError::MaxAge { value: 0 };
         s.fault(
-            error.key(),
+            "max_age_s",
             Some(seconds.to_string()),
-            error.code(),
-            &error.to_string(),
-            &error.mend(),
+            "max_age_out_of_range",
+            "a time cannot be negative",
+            "write 600 for ten minutes, 0 to switch the cache off, or leave it out",
         );
     }
     value

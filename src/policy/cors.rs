@@ -14,6 +14,7 @@ mod words;
 pub use self::compile::CorsConfig;
 pub use self::hint::Hint;
 pub use self::mistake::CorsConfigError;
+pub use self::words::is_forbidden_header;
 
 use std::collections::HashSet;
 

@@ -111,8 +111,7 @@ impl OriginPattern {
         let loopback = base.is_loopback();
         // `example.com.` and `example.com` are two hosts to a browser, and the same domain to DNS.
         let domain = host.strip_suffix('.').unwrap_or(host);
-        let is_public = || psl::suffix_str(domain) == Some(domain);
-        if wildcard && !allow_public_suffixes && !loopback && is_public() {
+        if wildcard && !allow_public_suffixes && !loopback && is_over_a_suffix(domain) {
             return Err(PatternError::PublicSuffix(host.to_owned()));
         }
         let host = if wildcard { format!(".{host}") } else { host.to_owned() };
@@ -159,6 +158,13 @@ impl OriginPattern {
         }
         host.strip_suffix(wanted).is_some_and(|labels| labels.split(|b| *b == b'.').all(is_label))
     }
+}
+
+/// Whether hosts right below the domain belong to anybody: because the domain is a public suffix, or
+/// because the list has `*.domain`, which makes each name below it one.
+fn is_over_a_suffix(domain: &str) -> bool {
+    // No rule names the label `*` itself, so only a star rule covers it.
+    [domain.to_owned(), format!("*.{domain}")].iter().any(|d| psl::suffix_str(d) == Some(d))
 }
 
 /// Prints what [`OriginPattern::parse`] takes.
@@ -281,6 +287,8 @@ mod tests {
             "https://*.co.uk.",
             "https://*.github.io",
             "https://*.test",
+            "https://*.compute.amazonaws.com",
+            "https://*.kawasaki.jp",
         ] {
             assert!(
                 matches!(OriginPattern::parse(text, false), Err(PatternError::PublicSuffix(_))),

@@ -1,6 +1,8 @@
+use std::path::Path;
+
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-use withcreds::{CorsConfig, CorsPolicy};
+use proptest::test_runner::TestRunner;
+use withcreds::{Config, CorsPolicy};
 
 use crate::support::{FRONTEND, TestApp};
 
@@ -10,6 +12,8 @@ fn value() -> impl Strategy<Value = String> {
         Just("null".to_owned()),
         Just("https://evil.example".to_owned()),
         Just("GET".to_owned()),
+        Just("PUT".to_owned()),
+        Just("x-a".to_owned()),
         Just("x-a,x-b".to_owned()),
         Just("X-B, ,x-a".to_owned()),
         Just("*".to_owned()),
@@ -17,24 +21,29 @@ fn value() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The policy of [`TestApp::start`].
-fn policy() -> CorsPolicy {
-    CorsPolicy::compile(&CorsConfig {
-        allow_origins: vec![FRONTEND.to_owned()],
-        allow_credentials: true,
-        allow_methods: vec!["*".to_owned()],
-        allow_headers: vec!["*".to_owned()],
-        expose_headers: vec!["x-csrf-token".to_owned()],
-        ..CorsConfig::default()
-    })
-    .expect("a good policy")
+/// Each as `[cors]` of a configuration; the service exposes `x-csrf-token` besides.
+const POLICIES: [&str; 4] = [
+    "allow_origins = ['http://localhost:3000']\nallow_methods = ['*']\nallow_headers = ['*']",
+    "allow_origins = ['http://localhost:3000']\nallow_methods = ['PUT']\nallow_headers = ['x-a']\nexpose_headers = ['x-id']\nmax_age_s = 600",
+    "allow_origin_patterns = ['http://localhost:*']\nallow_methods = ['PUT']\nallow_headers = ['x-a']\ndebug = true",
+    "allow_origins = ['*']\nallow_credentials = false\nallow_methods = ['*']\nallow_headers = ['*']\nmax_age_s = 0",
+];
+
+fn policy(cors: &str) -> CorsPolicy {
+    let text = format!("[cors]\n{cors}\n[dev]\nenabled = true\n");
+    Config::parse(&text, Path::new("test.toml")).expect("a good configuration").cors
 }
 
 #[test]
 fn the_explanation_is_what_the_service_adds() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let app = runtime.block_on(TestApp::start());
-    let policy = policy();
+    for cors in POLICIES {
+        let app = runtime.block_on(TestApp::start_under(cors, ""));
+        compare(&runtime, &app, &policy(cors));
+    }
+}
+
+fn compare(runtime: &tokio::runtime::Runtime, app: &TestApp, policy: &CorsPolicy) {
     let line = (
         prop_oneof![
             Just("origin"),
@@ -49,7 +58,7 @@ fn the_explanation_is_what_the_service_adds() {
         prop_oneof![Just("/api/auth/session"), Just("/nowhere")],
         proptest::collection::vec(line, 0..5),
     );
-    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
+    let config = ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() };
     TestRunner::new(config)
         .run(&requests, |(method, path, lines)| {
             let mut client = app.client();
@@ -62,7 +71,9 @@ fn the_explanation_is_what_the_service_adds() {
                 headers.append(*name, value.parse().expect("a value"));
             }
             let said = policy.explain(&method.parse().expect("a method"), &headers);
-            let about_cors = |name: &str| name.starts_with("access-control-") || name == "vary";
+            let about_cors = |name: &str| {
+                name.starts_with("access-control-") || ["vary", "x-cors-reason"].contains(&name)
+            };
             let mut seen: Vec<_> = answer
                 .headers
                 .iter()

@@ -35,8 +35,15 @@ impl TestApp {
 
     /// The same with more sections.
     pub(crate) async fn start_with(more: &str) -> Self {
+        let cors =
+            format!("allow_origins = ['{FRONTEND}']\nallow_methods = ['*']\nallow_headers = ['*']");
+        Self::start_under(&cors, more).await
+    }
+
+    /// With this `[cors]`.
+    pub(crate) async fn start_under(cors: &str, more: &str) -> Self {
         let text = format!(
-            "[server]\nlisten = ['127.0.0.1:0']\n[cors]\nallow_origins = ['{FRONTEND}']\nallow_methods = ['*']\nallow_headers = ['*']\n[dev]\nenabled = true\n{more}"
+            "[server]\nlisten = ['127.0.0.1:0']\n[cors]\n{cors}\n[dev]\nenabled = true\n{more}"
         );
         let config = Config::parse(&text, Path::new("test.toml")).expect("a good configuration");
         let server = Server::bind(&config).await.expect("a free port");

@@ -10,7 +10,7 @@ use crate::policy::cors::{
     CorsConfigError, CorsPolicy, MAX_METHOD_BYTES, MAX_REQUEST_HEADERS_BYTES, Names, Origins,
 };
 use crate::policy::origin::Origin;
-use crate::policy::pattern::OriginPattern;
+use crate::policy::pattern::{OriginPattern, PatternError};
 
 /// Browsers cap it lower (7,200 s in Chromium, 86,400 s in Firefox).
 pub(super) const MAX_MAX_AGE_S: u64 = 86_400;
@@ -80,7 +80,7 @@ fn compile_origins(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Or
     if list.iter().any(|o| o == "*") {
         if config.allow_credentials {
             errors.push(CorsConfigError::WildcardOriginWithCredentials);
-        } else if list.iter().any(|o| o != "*") {
+        } else if list.iter().any(|o| o != "*") || !config.allow_origin_patterns.is_empty() {
             errors.push(CorsConfigError::WildcardBesideOrigins);
         }
     }
@@ -90,14 +90,15 @@ fn compile_origins(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Or
     let mut set = HashSet::with_hasher(FixedState::default());
     for value in list.iter().filter(|o| *o != "*") {
         match value.parse::<Origin>() {
-            Err(source) => errors.push(CorsConfigError::Origin { value: value.clone(), source }),
-            Ok(origin) => {
-                let insecure = !origin.is_https() && !origin.is_loopback();
-                if insecure && config.allow_credentials && !config.dangerous_allow_insecure_origins
-                {
-                    let (key, value) = ("allow_origins", value.clone());
-                    errors.push(CorsConfigError::InsecureOrigin { key, value });
+            Err(source) => {
+                // What is still wrong with the correction belongs into the same report.
+                if let Some(Ok(origin)) = source.suggestion().map(str::parse::<Origin>) {
+                    check_security("allow_origins", value, is_insecure(&origin), config, errors);
                 }
+                errors.push(CorsConfigError::Origin { value: value.clone(), source });
+            }
+            Ok(origin) => {
+                check_security("allow_origins", value, is_insecure(&origin), config, errors);
                 set.insert(origin.as_str().as_bytes().into());
             }
         }
@@ -105,18 +106,49 @@ fn compile_origins(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Or
     let mut patterns = Vec::new();
     for value in &config.allow_origin_patterns {
         match OriginPattern::parse(value, config.dangerous_allow_public_suffixes) {
-            Err(source) => errors.push(CorsConfigError::Pattern { value: value.clone(), source }),
-            Ok(pattern) => {
-                let insecure = config.allow_credentials && !config.dangerous_allow_insecure_origins;
-                if pattern.is_insecure() && insecure {
-                    let (key, value) = ("allow_origin_patterns", value.clone());
-                    errors.push(CorsConfigError::InsecureOrigin { key, value });
+            Err(source) => {
+                if let PatternError::NotCanonical { canonical, .. } = &source {
+                    check_corrected_pattern(value, canonical, config, errors);
                 }
+                errors.push(CorsConfigError::Pattern { value: value.clone(), source });
+            }
+            Ok(pattern) => {
+                check_security(PATTERNS, value, pattern.is_insecure(), config, errors);
                 patterns.push(pattern);
             }
         }
     }
     if list.iter().any(|o| o == "*") { Origins::Any } else { Origins::These(set, patterns.into()) }
+}
+
+const PATTERNS: &str = "allow_origin_patterns";
+
+fn is_insecure(origin: &Origin) -> bool {
+    !origin.is_https() && !origin.is_loopback()
+}
+
+fn check_security(
+    key: &'static str,
+    value: &str,
+    insecure: bool,
+    config: &CorsConfig,
+    errors: &mut Vec<CorsConfigError>,
+) {
+    if insecure && config.allow_credentials && !config.dangerous_allow_insecure_origins {
+        errors.push(CorsConfigError::InsecureOrigin { key, value: value.to_owned() });
+    }
+}
+
+fn check_corrected_pattern(
+    value: &str,
+    canonical: &str,
+    config: &CorsConfig,
+    errors: &mut Vec<CorsConfigError>,
+) {
+    match OriginPattern::parse(canonical, config.dangerous_allow_public_suffixes) {
+        Ok(pattern) => check_security(PATTERNS, value, pattern.is_insecure(), config, errors),
+        Err(source) => errors.push(CorsConfigError::Pattern { value: value.to_owned(), source }),
+    }
 }
 
 fn compile_methods(list: &[String], errors: &mut Vec<CorsConfigError>) -> Names<Vec<Box<str>>> {
@@ -145,6 +177,8 @@ fn compile_allow_headers(
                 key: "allow_headers",
                 value: value.clone(),
             });
+        } else if lower.starts_with("access-control-") {
+            errors.push(CorsConfigError::CorsHeaderRequested { value: value.clone() });
         } else if is_forbidden_header(&lower) {
             errors.push(CorsConfigError::HeaderForbidden { value: value.clone() });
         } else {
@@ -166,7 +200,9 @@ fn compile_expose(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Opt
             let (key, value) = ("expose_headers", value.clone());
             errors.push(CorsConfigError::HeaderMalformed { key, value });
             continue;
-        } else if lower.starts_with("set-cookie") || lower.starts_with("access-control-") {
+        } else if matches!(&*lower, "set-cookie" | "set-cookie2")
+            || lower.starts_with("access-control-")
+        {
             errors.push(CorsConfigError::ExposedHeaderForbidden { value: value.clone() });
         }
         if !names.contains(&lower) {

@@ -3,6 +3,7 @@
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::policy::cors::Names;
 use crate::policy::cors::words::is_token;
 use crate::policy::cors::{CorsPolicy, MAX_REQUEST_HEADERS, MAX_REQUEST_HEADERS_BYTES, Refusal};
 
@@ -58,11 +59,17 @@ impl CorsPolicy {
             Refusal::Method if asked.len() > 1 => "it is named more than once".to_owned(),
             Refusal::Method => {
                 let name = shown(method.map_or(&b""[..], HeaderValue::as_bytes));
-                format!("{name} is not among allow_methods")
+                match self.methods {
+                    Names::Any => format!("{name} is never allowed"),
+                    Names::These(_) => format!("{name} is not among allow_methods"),
+                }
             }
             Refusal::Header => {
                 let name = Self::first_name(headers, |name| !self.allows_header(name));
-                format!("{name} is not among allow_headers")
+                match self.headers {
+                    Names::Any => format!("{name} is never allowed"),
+                    Names::These(_) => format!("{name} is not among allow_headers"),
+                }
             }
             Refusal::Malformed => {
                 let name = Self::first_name(headers, |name| !is_token(name));

@@ -61,7 +61,13 @@ pub enum CorsConfigError {
         /// The value as it was written.
         value: String,
     },
-    /// A request header that scripts cannot set, or `access-control-…`.
+    /// `access-control-…` among the request headers.
+    #[error("this belongs on answers, where the policy writes it; pages should not send it")]
+    CorsHeaderRequested {
+        /// The value as it was written.
+        value: String,
+    },
+    /// A request header that scripts cannot set.
     #[error("scripts cannot set this header, so allowing it does nothing")]
     HeaderForbidden {
         /// The value as it was written.
@@ -96,7 +102,7 @@ impl CorsConfigError {
             Self::Pattern { .. } => "allow_origin_patterns",
             Self::MethodMalformed { .. } | Self::MethodForbidden { .. } => "allow_methods",
             Self::InsecureOrigin { key, .. } | Self::HeaderMalformed { key, .. } => key,
-            Self::HeaderForbidden { .. } => "allow_headers",
+            Self::CorsHeaderRequested { .. } | Self::HeaderForbidden { .. } => "allow_headers",
             Self::ExposedHeaderForbidden { .. } | Self::WildcardExposeWithCredentials => {
                 "expose_headers"
             }
@@ -118,6 +124,7 @@ impl CorsConfigError {
             | Self::MethodMalformed { value }
             | Self::MethodForbidden { value }
             | Self::HeaderMalformed { value, .. }
+            | Self::CorsHeaderRequested { value }
             | Self::HeaderForbidden { value }
             | Self::ExposedHeaderForbidden { value } => Some(value.clone()),
             Self::MaxAge { value } => Some(value.to_string()),
@@ -149,7 +156,7 @@ impl CorsConfigError {
             Self::MethodMalformed { .. } => "method_malformed",
             Self::MethodForbidden { .. } => "method_forbidden",
             Self::HeaderMalformed { .. } => "header_malformed",
-            Self::HeaderForbidden { .. } => "header_forbidden",
+            Self::CorsHeaderRequested { .. } | Self::HeaderForbidden { .. } => "header_forbidden",
             Self::ExposedHeaderForbidden { .. } => "exposed_header_forbidden",
             Self::WildcardExposeWithCredentials => "wildcard_expose_with_credentials",
             Self::MaxAge { .. } => "max_age_out_of_range",
@@ -186,6 +193,9 @@ impl CorsConfigError {
             }
             Self::MethodMalformed { .. } => "write a method such as \"PUT\", or \"*\"".to_owned(),
             Self::HeaderMalformed { .. } => "write a header name such as \"x-request-id\"".to_owned(),
+            Self::CorsHeaderRequested { .. } => {
+                "leave it out, here and among the headers that your frontend sets on its requests".to_owned()
+            }
             Self::MethodForbidden { .. } | Self::HeaderForbidden { .. } | Self::ExposedHeaderForbidden { .. } => {
                 "leave it out".to_owned()
             }

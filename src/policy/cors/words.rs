@@ -55,10 +55,13 @@ pub(super) fn is_safelisted(name: &str) -> bool {
 }
 
 /// [Fetch: forbidden request-header](https://fetch.spec.whatwg.org/#forbidden-request-header).
-pub(super) fn is_forbidden_header(name: &str) -> bool {
-    const NAMES: [&str; 20] = [
+#[must_use]
+pub fn is_forbidden_header(name: &str) -> bool {
+    const NAMES: [&str; 21] = [
         "accept-charset",
         "accept-encoding",
+        "access-control-request-headers",
+        "access-control-request-method",
         "connection",
         "content-length",
         "cookie",
@@ -76,10 +79,6 @@ pub(super) fn is_forbidden_header(name: &str) -> bool {
         "transfer-encoding",
         "upgrade",
         "via",
-        "permissions-policy",
     ];
-    NAMES.contains(&name)
-        || name.starts_with("sec-")
-        || name.starts_with("proxy-")
-        || name.starts_with("access-control-")
+    NAMES.contains(&name) || name.starts_with("sec-") || name.starts_with("proxy-")
 }
