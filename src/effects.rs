@@ -120,8 +120,13 @@ impl IdSource for SystemIds {
     }
 
     fn nonce(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        rand::rng().fill_bytes(&mut bytes);
-        bytes
+        random()
     }
+}
+
+/// Random bytes from the same generator, for nonces that no test needs to know.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes
 }

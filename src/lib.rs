@@ -38,6 +38,7 @@ mod live;
 pub mod policy;
 mod pulse;
 mod reply;
+pub mod seal;
 mod secret;
 mod server;
 pub mod store;
