@@ -11,14 +11,14 @@ use crate::live::LivePolicy;
 use crate::policy::cookie::SessionCookie;
 use crate::policy::cors::CorsPolicy;
 use crate::policy::origin::Origin;
-use crate::store::MemoryStore;
+use crate::store::{MemoryStore, Store};
 
 /// The state behind the filter chain: configuration that was checked, the store, the accounts,
 /// and the two effects.
 pub struct App {
     pub(crate) cors: LivePolicy,
     pub(crate) cookie: SessionCookie,
-    pub(crate) store: MemoryStore,
+    pub(crate) store: Store,
     pub(crate) accounts: Arc<LocalAccounts>,
     pub(crate) public_origin: Origin,
     pub(crate) post_logout_url: HeaderValue,
@@ -35,7 +35,7 @@ impl App {
         Self {
             cors: config.cors.clone().into(),
             cookie: config.session.cookie.clone(),
-            store: MemoryStore::new(config.session.lifetimes, config.session.limits),
+            store: Store::Memory(MemoryStore::new(config.session.lifetimes, config.session.limits)),
             accounts,
             public_origin: config.server.public_origin.clone(),
             post_logout_url: config.post_logout_url.clone(),
@@ -58,15 +58,19 @@ impl App {
         self.cors.replace(policy);
     }
 
-    /// Sessions in the store at this moment.
+    /// Sessions in this process at this moment.
     #[must_use]
     pub fn live_sessions(&self) -> usize {
-        self.store.len()
+        match &self.store {
+            Store::Memory(store) => store.len(),
+        }
     }
 
-    /// Drops expired sessions; returns how many.
-    pub(crate) fn sweep(&self) -> usize {
-        self.store.sweep(self.clock.now())
+    /// Drops expired sessions, without holding anybody up; returns how many.
+    pub(crate) async fn sweep(&self) -> usize {
+        match &self.store {
+            Store::Memory(store) => store.sweep(self.clock.now()).await,
+        }
     }
 }
 

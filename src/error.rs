@@ -8,6 +8,7 @@ use warp::reply::Response;
 
 use crate::policy::csrf::CsrfFailure;
 use crate::reply;
+use crate::store::StoreError;
 
 /// A failed request. [`ApiError::status`] and [`ApiError::code`] are stable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum ApiError {
     /// The session's time is over.
     #[error("your session has expired: log in again")]
     Expired,
+    /// Somebody ended the session: its user, a login in its place, or the identity provider.
+    #[error("your session has been ended: log in again")]
+    Revoked,
     /// Wrong user name or password; which of the two is not said.
     #[error("the user name or the password is wrong")]
     InvalidCredentials,
@@ -83,6 +87,27 @@ pub enum ApiError {
     /// As many sessions as there may be.
     #[error("there is no room for another session: try again later")]
     StoreFull,
+    /// The store of the sessions cannot be reached.
+    #[error("sessions cannot be read at this moment: try again")]
+    StoreUnavailable {
+        /// For the log; never in an answer.
+        cause: String,
+    },
+    /// The session is larger than a cookie may be.
+    #[error(
+        "the session does not fit into a cookie ({size} bytes, browsers drop more than {limit}): this service needs less metadata or another store"
+    )]
+    SessionTooLarge {
+        /// Name, value and all.
+        size: usize,
+        /// What browsers keep.
+        limit: usize,
+    },
+    /// Sessions in cookies can be neither listed nor ended from elsewhere.
+    #[error(
+        "this service keeps sessions in cookies: it can neither list nor end those of other browsers"
+    )]
+    NotWithCookies,
     /// More logins at once than can be checked.
     #[error("too many people are logging in at this moment: try again")]
     Busy,
@@ -96,6 +121,17 @@ pub enum ApiError {
 
 impl warp::reject::Reject for ApiError {}
 
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::StoreFull,
+            StoreError::Unavailable { cause } => Self::StoreUnavailable { cause },
+            StoreError::TooLarge { size, limit } => Self::SessionTooLarge { size, limit },
+            StoreError::Unsupported => Self::NotWithCookies,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     detail: &'a str,
@@ -108,7 +144,9 @@ impl ApiError {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::NoSession | Self::Expired | Self::InvalidCredentials => StatusCode::UNAUTHORIZED,
+            Self::NoSession | Self::Expired | Self::Revoked | Self::InvalidCredentials => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::Csrf(_) | Self::CrossSiteLogout => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -119,8 +157,13 @@ impl ApiError {
             | Self::BodyIncomplete
             | Self::InvalidQuery { .. } => StatusCode::BAD_REQUEST,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::StoreFull | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::StoreFull | Self::StoreUnavailable { .. } | Self::Busy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::NotWithCookies => StatusCode::NOT_IMPLEMENTED,
+            Self::SessionTooLarge { .. } | Self::Internal { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -130,6 +173,7 @@ impl ApiError {
         match self {
             Self::NoSession => "no_session",
             Self::Expired => "expired",
+            Self::Revoked => "revoked",
             Self::InvalidCredentials => "invalid_credentials",
             Self::Csrf(_) => "csrf_failed",
             Self::CrossSiteLogout => "cross_site_logout",
@@ -143,6 +187,9 @@ impl ApiError {
             Self::BodyTimeout => "body_timeout",
             Self::InvalidQuery { .. } => "invalid_query",
             Self::StoreFull => "store_full",
+            Self::StoreUnavailable { .. } => "store_unavailable",
+            Self::SessionTooLarge { .. } => "session_too_large",
+            Self::NotWithCookies => "not_with_cookies",
             Self::Busy => "busy",
             Self::Internal { .. } => "internal",
         }
@@ -164,7 +211,7 @@ impl ApiError {
             Self::StoreFull => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
             }
-            Self::Busy => {
+            Self::Busy | Self::StoreUnavailable { .. } => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -31,7 +31,7 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 /// Request line and headers together.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// How often expired sessions are dropped.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +174,7 @@ async fn sweep(app: Arc<App>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
-        let swept = app.sweep();
+        let swept = app.sweep().await;
         if swept > 0 {
             tracing::debug!(swept, "dropped expired sessions");
         }
@@ -254,11 +254,8 @@ fn demo_account() -> Result<(LocalAccounts, DemoAccount), AccountsError> {
     // As long as a session secret, cut to what a person can still copy: 96 bits.
     let random = SessionSecret::from_random(SystemIds.session_secret()).to_cookie_value();
     let password = random.chars().filter(char::is_ascii_alphanumeric).take(16).collect::<String>();
-    let mut user = User::named("demo");
     let metadata = r#"{"name":"Demo User","email":"demo@example.com"}"#;
-    if let Ok(raw) = serde_json::value::RawValue::from_string(metadata.to_owned()) {
-        user.metadata = raw;
-    }
+    let user = User::from_parts("demo", "", metadata);
     let accounts = LocalAccounts::single("demo", &password, user)?;
     Ok((accounts, DemoAccount { username: "demo", password: Secret::new(password) }))
 }

@@ -7,12 +7,13 @@ pub(crate) use body::Body;
 
 use std::sync::Arc;
 
+use http::header::{HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::policy::session::SessionSecret;
-use crate::store::{Found, Stored, Touch};
+use crate::policy::agent::Agent;
+use crate::store::{Found, SessionStore as _, Stored, Ticket};
 
 /// One call of the API.
 pub(crate) enum Call {
@@ -36,30 +37,53 @@ pub(crate) enum Call {
 pub(crate) struct Visitor {
     pub(crate) method: Method,
     pub(crate) headers: Arc<HeaderMap>,
-    /// The session secret, if a well-formed one came along; whether it opens anything only the
+    /// What the session cookie came with, if it is well-formed; whether it opens anything only the
     /// store knows.
-    pub(crate) secret: Option<SessionSecret>,
+    pub(crate) ticket: Option<Ticket>,
     /// Whether the request is a login.
     pub(crate) logs_in: bool,
 }
 
 impl Visitor {
-    /// The visitor's live session.
+    /// The visitor's live session; being asked for it counts as use.
     ///
     /// # Errors
     ///
-    /// [`ApiError::NoSession`] or [`ApiError::Expired`].
-    pub(crate) fn session(
-        &self,
-        app: &App,
-        touch: Touch,
-    ) -> Result<(&SessionSecret, Stored), ApiError> {
-        // Without a cookie there is no look-up: a flood of anonymous requests takes no lock.
-        let secret = self.secret.as_ref().ok_or(ApiError::NoSession)?;
-        match app.store.get(&secret.store_key(), touch) {
-            Found::Live(stored) => Ok((secret, stored)),
-            Found::Expired => Err(ApiError::Expired),
-            Found::Nothing => Err(ApiError::NoSession),
-        }
+    /// [`ApiError::NoSession`], [`ApiError::Expired`], [`ApiError::Revoked`], or that of the store.
+    pub(crate) async fn session(&self, app: &App) -> Result<(&Ticket, Stored), ApiError> {
+        let ticket = self.ticket()?;
+        let found = app.store.touch(ticket, app.clock.now()).await?;
+        Ok((ticket, live(found)?))
+    }
+
+    /// The same, without counting as use.
+    ///
+    /// # Errors
+    ///
+    /// As [`session`](Self::session).
+    pub(crate) async fn peek(&self, app: &App) -> Result<(&Ticket, Stored), ApiError> {
+        let ticket = self.ticket()?;
+        let found = app.store.get(ticket, app.clock.now()).await?;
+        Ok((ticket, live(found)?))
+    }
+
+    /// Without a cookie there is no look-up: a flood of anonymous requests takes no lock.
+    fn ticket(&self) -> Result<&Ticket, ApiError> {
+        self.ticket.as_ref().ok_or(ApiError::NoSession)
+    }
+
+    /// The browser, for the user's list of sessions.
+    pub(crate) fn agent(&self) -> Agent {
+        let value = self.headers.get(USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+        Agent::from_header(value)
+    }
+}
+
+fn live(found: Found) -> Result<Stored, ApiError> {
+    match found {
+        Found::Live(stored) => Ok(stored),
+        Found::Expired => Err(ApiError::Expired),
+        Found::Revoked => Err(ApiError::Revoked),
+        Found::Nothing => Err(ApiError::NoSession),
     }
 }

@@ -21,7 +21,7 @@ use crate::policy::cors::{CorsConfig, CorsConfigError, CorsPolicy};
 use crate::policy::csrf;
 use crate::policy::origin::Origin;
 use crate::policy::session::Lifetimes;
-use crate::store::StoreLimits;
+use crate::store::{Evict, StoreLimits};
 
 /// What runs when no file is given: two origins on this machine, one demo account.
 pub const DEVELOPMENT: &str = include_str!("development.toml");
@@ -384,6 +384,8 @@ fn read_session(document: &mut Document<'_>, https: bool) -> Option<SessionConfi
         let limits = StoreLimits {
             max_sessions: s.within("max_sessions", 1..=100_000_000).unwrap_or(1_000_000),
             max_sessions_per_user: s.within("max_sessions_per_user", 1..=1_000_000).unwrap_or(10),
+            max_bytes: s.within("max_bytes", 1 << 20..=1 << 40).unwrap_or(1 << 30),
+            evict: read_evict(s),
         };
         let same_site = read_same_site(s);
         let name = s.value::<String>("cookie_name");
@@ -393,6 +395,23 @@ fn read_session(document: &mut Document<'_>, https: bool) -> Option<SessionConfi
             .ok()?;
         Some(SessionConfig { cookie, lifetimes, limits })
     })
+}
+
+fn read_evict(s: &mut Section<'_, '_>) -> Evict {
+    match s.value::<String>("evict").as_deref() {
+        None | Some("none") => Evict::Nobody,
+        Some("lru") => Evict::LeastRecentlyUsed,
+        Some(other) => {
+            s.fault(
+                "evict",
+                Some(other.to_owned()),
+                "evict_unknown",
+                "not a way to make room",
+                "write \"none\", which refuses logins when the store is full, or \"lru\"",
+            );
+            Evict::Nobody
+        }
+    }
 }
 
 fn read_same_site(s: &mut Section<'_, '_>) -> SameSite {

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 const NOT_YET: &str = "this version does not have it yet";
 
 /// Names that are fixed for what is still to come, so that nobody takes them for typing mistakes.
-const LATER: [&str; 19] = [
+const LATER: &[&str] = &[
     "csrf",
     "gateway",
     "oidc",
@@ -30,9 +30,7 @@ const LATER: [&str; 19] = [
     "server.tls",
     "server.trusted_proxies",
     "session.domain",
-    "session.evict",
     "session.keys",
-    "session.max_bytes",
     "session.snapshot",
 ];
 

@@ -44,6 +44,8 @@ pub(super) fn error_response(app: &App, rejection: &Rejection) -> Response {
     if let ApiError::Internal { cause } = &error {
         // The id that the user reports leads here.
         tracing::error!(%cid, cause, "a request failed");
+    } else if let ApiError::StoreUnavailable { cause } = &error {
+        tracing::warn!(%cid, cause, "the session store cannot be reached");
     } else {
         let status = error.status().as_u16();
         tracing::debug!(%cid, code = error.code(), status, "refused");

@@ -12,7 +12,7 @@ use crate::call::Visitor;
 use crate::error::ApiError;
 use crate::filters::door;
 use crate::policy::csrf::{self, CsrfFailure};
-use crate::store::Touch;
+use crate::store::SessionStore as _;
 
 const LOGIN_PATH: &str = "/api/auth/login";
 
@@ -39,9 +39,9 @@ pub(super) fn exchange()
 )]
 pub(super) async fn recognise(app: Arc<App>, exchange: Exchange) -> Result<Visitor, ApiError> {
     let Exchange { method, path, headers } = exchange;
-    let secret = app.cookie.read(&headers);
+    let ticket = app.cookie.read(&headers, |value| app.store.read_ticket(value));
     let logs_in = path.as_str().trim_end_matches('/') == LOGIN_PATH;
-    Ok(Visitor { method, headers, secret, logs_in })
+    Ok(Visitor { method, headers, ticket, logs_in })
 }
 
 /// The CSRF layer: an unsafe method with a live session must come from an allowed place and carry
@@ -52,20 +52,22 @@ pub(super) async fn recognise(app: Arc<App>, exchange: Exchange) -> Result<Visit
 /// lost its token must be able to start anew. A foreign page is stopped there by the content type:
 /// the body has to be JSON, which it cannot send without a preflight; and where there is a session
 /// to replace, its origin is checked as well.
-#[expect(clippy::unused_async, reason = "as above")]
 pub(super) async fn check_csrf(app: Arc<App>, visitor: Visitor) -> Result<Visitor, ApiError> {
     if csrf::is_safe(&visitor.method) {
         return Ok(visitor);
     }
-    let touch = Touch::Leave(app.clock.now());
-    if let Ok((secret, _)) = visitor.session(&app, touch) {
-        match csrf::check_source(&app.cors.current(), &app.public_origin, &visitor.headers) {
-            Err(CsrfFailure::UnknownOrigin) if visitor.logs_in => {}
-            checked => checked?,
-        }
-        if !visitor.logs_in {
-            csrf::check_token(secret, &visitor.headers)?;
-        }
+    let ticket = match visitor.peek(&app).await {
+        Ok((ticket, _)) => ticket,
+        Err(ApiError::NoSession | ApiError::Expired | ApiError::Revoked) => return Ok(visitor),
+        // Who cannot be recognised at this moment is not let through as a stranger.
+        Err(error) => return Err(error),
+    };
+    match csrf::check_source(&app.cors.current(), &app.public_origin, &visitor.headers) {
+        Err(CsrfFailure::UnknownOrigin) if visitor.logs_in => {}
+        checked => checked?,
+    }
+    if !visitor.logs_in {
+        csrf::check_token(ticket.secret(), &visitor.headers)?;
     }
     Ok(visitor)
 }

@@ -10,7 +10,7 @@ use crate::handlers::{session, set_cookie};
 use crate::policy::csrf;
 use crate::policy::session::SessionSecret;
 use crate::secret::Secret;
-use crate::store::Stored;
+use crate::store::{NewSession, SessionStore as _, Ticket};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,17 +29,15 @@ pub(super) async fn log_in(app: &App, visitor: &Visitor, body: Body) -> Result<R
         tracing::info!(event = "login_failed", "wrong user name or password");
         return Err(ApiError::InvalidCredentials);
     };
-    let old = visitor.secret.as_ref().map(SessionSecret::store_key);
-    let secret = SessionSecret::from_random(app.ids.session_secret());
-    let activity = app
-        .store
-        .create(secret.store_key(), user.clone(), old.as_ref(), app.clock.now())
-        .map_err(|_| ApiError::StoreFull)?;
-    tracing::info!(event = "login", user = %user.id, "logged in");
+    let session = NewSession { user, idp: None, agent: visitor.agent() };
+    let ticket = Ticket::new(SessionSecret::from_random(app.ids.session_secret()));
+    let stored =
+        app.store.create(&ticket, session, visitor.ticket.as_ref(), app.clock.now()).await?;
+    tracing::info!(event = "login", user = %stored.user.id(), "logged in");
 
-    let token = csrf::token(&secret, app.ids.nonce());
-    let mut response = session::view(app, &Stored { user, activity }, &token);
-    set_cookie(&mut response, app.cookie.set(&secret))?;
+    let token = csrf::token(ticket.secret(), app.ids.nonce());
+    let mut response = session::view(app, &stored, &token)?;
+    set_cookie(&mut response, app.cookie.set(app.store.cookie_value(&ticket, &stored)))?;
     set_cookie(&mut response, app.cookie.set_csrf(csrf::COOKIE_NAME, &token))?;
     Ok(response)
 }

@@ -11,6 +11,7 @@ use crate::error::ApiError;
 use crate::handlers::set_cookie;
 use crate::policy::csrf;
 use crate::reply;
+use crate::store::SessionStore as _;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,13 +20,13 @@ struct LoggedOut<'a> {
 }
 
 /// A script asks (the CSRF layer has let it through): 200 and where to go next.
-pub(super) fn by_script(app: &App, visitor: &Visitor) -> Result<Response, ApiError> {
+pub(super) async fn by_script(app: &App, visitor: &Visitor) -> Result<Response, ApiError> {
     let logout_url = app.post_logout_url.to_str().unwrap_or("/");
     let mut response = reply::json(&LoggedOut { logout_url });
-    end_session(app, visitor);
+    end_session(app, visitor).await?;
     // Without a session cookie nothing has been checked, and nothing is cleared: another site could
     // post a form here, and the browser would take the answer's cookies, though it sent none.
-    if visitor.secret.is_some() {
+    if visitor.ticket.is_some() {
         clear_cookies(app, &mut response)?;
     }
     Ok(response)
@@ -33,7 +34,7 @@ pub(super) fn by_script(app: &App, visitor: &Visitor) -> Result<Response, ApiErr
 
 /// The browser came here itself: 302. Not when another site sent it, nor for an image or script of
 /// a sibling host, which would be a prank.
-pub(super) fn by_navigation(app: &App, visitor: &Visitor) -> Result<Response, ApiError> {
+pub(super) async fn by_navigation(app: &App, visitor: &Visitor) -> Result<Response, ApiError> {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
     const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -53,15 +54,18 @@ pub(super) fn by_navigation(app: &App, visitor: &Visitor) -> Result<Response, Ap
     }
     let mut response = StatusCode::FOUND.into_response();
     response.headers_mut().insert(LOCATION, app.post_logout_url.clone());
-    end_session(app, visitor);
+    end_session(app, visitor).await?;
     clear_cookies(app, &mut response)?;
     Ok(response)
 }
 
-fn end_session(app: &App, visitor: &Visitor) {
-    if visitor.secret.as_ref().is_some_and(|secret| app.store.remove(&secret.store_key())) {
+/// Fails with the store: who is told that they are logged out must be so.
+async fn end_session(app: &App, visitor: &Visitor) -> Result<(), ApiError> {
+    let Some(ticket) = &visitor.ticket else { return Ok(()) };
+    if app.store.remove(ticket, app.clock.now()).await?.is_some() {
         tracing::info!(event = "logout", "logged out");
     }
+    Ok(())
 }
 
 fn clear_cookies(app: &App, response: &mut Response) -> Result<(), ApiError> {

@@ -13,6 +13,7 @@ use warp::reply::Response;
 use crate::app::App;
 use crate::call::{Call, Visitor};
 use crate::error::ApiError;
+use crate::store::{SessionStore as _, Stored, Ticket};
 
 /// Answers a call.
 pub(crate) async fn answer(
@@ -21,12 +22,26 @@ pub(crate) async fn answer(
     call: Call,
 ) -> Result<Response, ApiError> {
     match call {
-        Call::ReadSession { slide } => session::read(&app, &visitor, slide),
+        Call::ReadSession { slide } => session::read(&app, &visitor, slide).await,
         Call::LogIn(body) => login::log_in(&app, &visitor, body).await,
-        Call::LogOut => logout::by_script(&app, &visitor),
-        Call::LogOutByNavigation => logout::by_navigation(&app, &visitor),
-        Call::Example => session::example(&app, &visitor),
+        Call::LogOut => logout::by_script(&app, &visitor).await,
+        Call::LogOutByNavigation => logout::by_navigation(&app, &visitor).await,
+        Call::Example => session::example(&app, &visitor).await,
     }
+}
+
+/// After a request that has used its session: where the session is in the cookie, the browser
+/// needs the new one.
+fn keep(
+    app: &App,
+    response: &mut Response,
+    ticket: &Ticket,
+    stored: &Stored,
+) -> Result<(), ApiError> {
+    if app.store.reissues() {
+        set_cookie(response, app.cookie.set(app.store.cookie_value(ticket, stored)))?;
+    }
+    Ok(())
 }
 
 /// Adds a `Set-Cookie` line.

@@ -8,9 +8,10 @@ use warp::reply::Response;
 use crate::app::App;
 use crate::call::Visitor;
 use crate::error::ApiError;
+use crate::handlers::keep;
 use crate::policy::csrf;
 use crate::reply;
-use crate::store::{Stored, Touch};
+use crate::store::{SessionStore as _, Stored};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,22 +25,27 @@ struct SessionView<'a> {
 }
 
 /// 200 with the session, or 401.
-pub(super) fn read(app: &App, visitor: &Visitor, slide: bool) -> Result<Response, ApiError> {
-    let now = app.clock.now();
-    let touch = if slide { Touch::Extend(now) } else { Touch::Leave(now) };
-    let (secret, stored) = visitor.session(app, touch)?;
-    let token = csrf::token(secret, app.ids.nonce());
-    Ok(view(app, &stored, &token))
+pub(super) async fn read(app: &App, visitor: &Visitor, slide: bool) -> Result<Response, ApiError> {
+    let (ticket, stored) =
+        if slide { visitor.session(app).await? } else { visitor.peek(app).await? };
+    let token = csrf::token(ticket.secret(), app.ids.nonce());
+    let mut response = view(app, &stored, &token)?;
+    if slide {
+        keep(app, &mut response, ticket, &stored)?;
+    }
+    Ok(response)
 }
 
 /// The session as JSON. The CSRF token stands in the body and in a header: a page on another host
 /// than the service cannot see the service's cookies.
-pub(super) fn view(app: &App, stored: &Stored, token: &str) -> Response {
+pub(super) fn view(app: &App, stored: &Stored, token: &str) -> Result<Response, ApiError> {
     let lifetimes = app.store.lifetimes();
+    let metadata = serde_json::from_str(stored.user.metadata())
+        .map_err(|_| ApiError::Internal { cause: "metadata that is no JSON".to_owned() })?;
     let mut response = reply::json(&SessionView {
-        user_id: &stored.user.id,
-        tenant_id: &stored.user.tenant,
-        metadata: &stored.user.metadata,
+        user_id: stored.user.id(),
+        tenant_id: stored.user.tenant(),
+        metadata,
         csrf_token: token,
         expires_at: lifetimes.expires_at(stored.activity).0,
         idle_expires_at: lifetimes.idle_expires_at(stored.activity).0,
@@ -47,7 +53,7 @@ pub(super) fn view(app: &App, stored: &Stored, token: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(token) {
         response.headers_mut().insert(csrf::HEADER_NAME, value);
     }
-    response
+    Ok(response)
 }
 
 #[derive(Serialize)]
@@ -58,9 +64,11 @@ struct Greeting<'a> {
 }
 
 /// The protected example endpoint: the shape of an API that needs a user.
-pub(super) fn example(app: &App, visitor: &Visitor) -> Result<Response, ApiError> {
-    let (_, stored) = visitor.session(app, Touch::Extend(app.clock.now()))?;
-    let user_id: &str = &stored.user.id;
+pub(super) async fn example(app: &App, visitor: &Visitor) -> Result<Response, ApiError> {
+    let (ticket, stored) = visitor.session(app).await?;
+    let user_id = stored.user.id();
     let message = format!("hello {user_id}, only you can read this");
-    Ok(reply::json(&Greeting { message, user_id }))
+    let mut response = reply::json(&Greeting { message, user_id });
+    keep(app, &mut response, ticket, &stored)?;
+    Ok(response)
 }

@@ -8,7 +8,6 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 use crate::identity::User;
@@ -88,7 +87,7 @@ struct UserEntry {
 
 #[derive(Debug)]
 struct Account {
-    user: Arc<User>,
+    user: User,
     hash: Secret<PasswordHash>,
 }
 
@@ -133,15 +132,10 @@ impl LocalAccounts {
                 errors.push(AccountsError::NotAHash { username });
                 continue;
             };
-            let metadata = serde_json::to_string(&entry.metadata).ok();
-            let mut user = User::named(entry.user_id.as_deref().unwrap_or(&username));
-            if let Some(raw) = metadata.and_then(|text| RawValue::from_string(text).ok()) {
-                user.metadata = raw;
-            }
-            if let Some(tenant) = entry.tenant.filter(|t| !t.trim().is_empty()) {
-                user.tenant = tenant.into();
-            }
-            let account = Account { user: Arc::new(user), hash };
+            let metadata = serde_json::to_string(&entry.metadata).unwrap_or("{}".to_owned());
+            let id = entry.user_id.as_deref().unwrap_or(&username);
+            let user = User::from_parts(id, entry.tenant.as_deref().unwrap_or(""), &metadata);
+            let account = Account { user, hash };
             if accounts.insert(username.clone(), account).is_some() {
                 errors.push(AccountsError::Duplicate { username });
             }
@@ -160,7 +154,7 @@ impl LocalAccounts {
         let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, cheap)
             .hash_password(password.as_bytes())
             .map_err(AccountsError::Hash)?;
-        let account = Account { user: Arc::new(user), hash: Secret::new(hash) };
+        let account = Account { user, hash: Secret::new(hash) };
         Self::new(HashMap::from([(username.to_owned(), account)]))
     }
 
@@ -207,7 +201,7 @@ impl LocalAccounts {
         self: &Arc<Self>,
         username: String,
         password: Secret<String>,
-    ) -> Result<Option<Arc<User>>, Busy> {
+    ) -> Result<Option<User>, Busy> {
         if password.expose().len() > MAX_PASSWORD_BYTES {
             return Ok(None);
         }
@@ -222,11 +216,11 @@ impl LocalAccounts {
         verified.await.map_err(|_| Busy)
     }
 
-    fn verify(&self, username: &str, password: &str) -> Option<Arc<User>> {
+    fn verify(&self, username: &str, password: &str) -> Option<User> {
         let account = self.accounts.get(username);
         let hash = account.map_or(&self.decoy, |account| &account.hash);
         let fits = Argon2::default().verify_password(password.as_bytes(), hash.expose()).is_ok();
-        account.filter(|_| fits).map(|account| Arc::clone(&account.user))
+        account.filter(|_| fits).map(|account| account.user.clone())
     }
 }
 
@@ -282,12 +276,12 @@ mod tests {
             ("name in another case", "Ada", "correct horse", None),
         ] {
             let user = accounts.log_in(name.into(), Secret::new(password.into())).await.unwrap();
-            assert_eq!(user.as_ref().map(|u| &*u.id), want, "{case}");
+            assert_eq!(user.as_ref().map(User::id), want, "{case}");
         }
         let right = Secret::new("correct horse".to_owned());
         let user = accounts.log_in("ada".into(), right).await.unwrap().unwrap();
-        assert_eq!(user.metadata.get(), r#"{"n":1,"role":"admin"}"#);
-        assert_eq!(&*user.tenant, "default");
+        assert_eq!(user.metadata(), r#"{"n":1,"role":"admin"}"#);
+        assert_eq!(user.tenant(), "default");
     }
 
     #[test]

@@ -4,8 +4,6 @@ use cookie::{Cookie, SameSite};
 use http::HeaderMap;
 use http::header::COOKIE;
 
-use crate::policy::session::SessionSecret;
-
 /// Name and attributes that every session cookie of one service has.
 ///
 /// RFC 6265bis §4.1.2 and §4.1.3 (`__Host-`): the prefix makes the browser itself refuse a cookie
@@ -81,8 +79,8 @@ impl SessionCookie {
     /// The `Set-Cookie` value that starts a session in the browser. Without `Max-Age`: the server
     /// keeps both timeouts, and the browser forgets the cookie when it closes.
     #[must_use]
-    pub fn set(&self, secret: &SessionSecret) -> String {
-        self.with_attributes(&self.name, secret.to_cookie_value(), true).to_string()
+    pub fn set(&self, value: String) -> String {
+        self.with_attributes(&self.name, value, true).to_string()
     }
 
     /// The `Set-Cookie` value that deletes it: the same attributes, or browsers keep the cookie.
@@ -130,10 +128,13 @@ impl SessionCookie {
             .to_string()
     }
 
-    /// The session secret in a request, if it carries a well-formed one. Broken cookies beside it
-    /// are passed over: they may come from any application on the same host.
-    #[must_use]
-    pub fn read(&self, headers: &HeaderMap) -> Option<SessionSecret> {
+    /// What `parse` makes of the session cookie in a request. Broken cookies beside it are passed
+    /// over: they may come from any application on the same host.
+    pub fn read<T>(
+        &self,
+        headers: &HeaderMap,
+        mut parse: impl FnMut(&str) -> Option<T>,
+    ) -> Option<T> {
         headers
             .get_all(COOKIE)
             .iter()
@@ -142,7 +143,7 @@ impl SessionCookie {
             .filter_map(|pair| std::str::from_utf8(pair).ok())
             .filter_map(|pair| Cookie::parse(pair).ok())
             .filter(|cookie| cookie.name() == self.name)
-            .find_map(|cookie| SessionSecret::parse(cookie.value()))
+            .find_map(|cookie| parse(cookie.value()))
     }
 }
 
@@ -151,6 +152,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::policy::session::SessionSecret;
 
     fn secret() -> SessionSecret {
         SessionSecret::from_random([0; 32])
@@ -161,7 +163,7 @@ mod tests {
         let https = SessionCookie::new(None, true, SameSite::Lax, false).unwrap();
         let zeros = "A".repeat(43);
         assert_eq!(
-            https.set(&secret()),
+            https.set(secret().to_cookie_value()),
             format!("__Host-session={zeros}; HttpOnly; SameSite=Lax; Secure; Path=/")
         );
         assert_eq!(
@@ -169,11 +171,14 @@ mod tests {
             "__Host-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
         );
         let http = SessionCookie::new(None, false, SameSite::Lax, false).unwrap();
-        assert_eq!(http.set(&secret()), format!("session={zeros}; HttpOnly; SameSite=Lax; Path=/"));
+        assert_eq!(
+            http.set(secret().to_cookie_value()),
+            format!("session={zeros}; HttpOnly; SameSite=Lax; Path=/")
+        );
         assert_eq!(http.set_csrf("CSRF-TOKEN", "abc"), "CSRF-TOKEN=abc; SameSite=Lax; Path=/");
         let cross = SessionCookie::new(Some("sid"), true, SameSite::None, true).unwrap();
         assert_eq!(
-            cross.set(&secret()),
+            cross.set(secret().to_cookie_value()),
             format!("sid={zeros}; HttpOnly; SameSite=None; Partitioned; Secure; Path=/")
         );
     }
@@ -225,7 +230,7 @@ mod tests {
             for line in lines {
                 headers.append(COOKIE, HeaderValue::from_str(&line).unwrap());
             }
-            assert_eq!(cookie.read(&headers).is_some(), found, "{case}");
+            assert_eq!(cookie.read(&headers, SessionSecret::parse).is_some(), found, "{case}");
         }
         for (line, found) in [
             (b"sid=\xff\xfe".to_vec(), false),
@@ -234,7 +239,12 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.append(COOKIE, HeaderValue::from_bytes(&line).unwrap());
-            assert_eq!(cookie.read(&headers).is_some(), found, "{}", line.escape_ascii());
+            assert_eq!(
+                cookie.read(&headers, SessionSecret::parse).is_some(),
+                found,
+                "{}",
+                line.escape_ascii()
+            );
         }
     }
 }

@@ -11,9 +11,11 @@
 //! | [`cors`] | may this origin read the answer | [Fetch: HTTP extensions for CORS](https://fetch.spec.whatwg.org/#http-cors-protocol) |
 //! | [`cookie`] | name and attributes of the session cookie | [RFC 6265bis](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis) §4.1 |
 //! | [`csrf`] | may this request change anything | [Fetch Metadata](https://www.w3.org/TR/fetch-metadata/) |
+//! | [`agent`] | which browser, for a list of sessions | – |
 //! | [`key`] | is this a key, or an example | – |
 //! | [`session`] | is this session alive at this time | – |
 
+pub mod agent;
 pub mod cookie;
 pub mod cors;
 pub mod csrf;

@@ -69,7 +69,7 @@ impl SessionSecret {
         StoreKey(hash.finalize().into())
     }
 
-    /// The bytes themselves, as a key for CSRF tokens.
+    /// The bytes themselves, as a key for CSRF tokens and sealed records.
     pub(crate) fn expose(&self) -> &[u8; 32] {
         &self.0
     }
@@ -90,6 +90,50 @@ impl StoreKey {
     #[must_use]
     pub(crate) fn spread(&self) -> u64 {
         self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+}
+
+impl StoreKey {
+    /// The name by which a user's list of sessions calls this one. A hash of a hash: whoever reads
+    /// the list learns nothing about the store, and handles need no place of their own.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        let hash = Sha256::new().chain_update(b"withcreds handle v1").chain_update(self.0);
+        let mut handle = [0; HANDLE_BYTES];
+        handle.copy_from_slice(&hash.finalize()[..HANDLE_BYTES]);
+        Handle(handle)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+const HANDLE_BYTES: usize = 12;
+
+/// The public name of a session: for its user's eyes, opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle([u8; HANDLE_BYTES]);
+
+impl Handle {
+    /// Reads 16 characters of base64url.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; HANDLE_BYTES];
+        if text.len() != HANDLE_BYTES / 3 * 4 {
+            return None;
+        }
+        URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok().map(|_| Self(bytes))
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
     }
 }
 
@@ -162,6 +206,16 @@ mod tests {
             ("loose last bits", format!("{}B", &value[..42])),
         ] {
             assert!(SessionSecret::parse(&bad).is_none(), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_handle_names_one_session() {
+        let [one, two] = [1, 2].map(|n| SessionSecret::from_random([n; 32]).store_key().handle());
+        assert_ne!(one, two);
+        assert_eq!(Handle::parse(&one.to_string()), Some(one));
+        for bad in ["", "abc", "../../etc/passwd", "AAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAA"] {
+            assert_eq!(Handle::parse(bad), None, "{bad}");
         }
     }
 

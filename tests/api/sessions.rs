@@ -35,8 +35,8 @@ async fn log_in_read_log_out() {
     assert!(answer.json()["logoutUrl"].is_string());
     assert_eq!(client.cookies, []);
     // The browser forgot the cookie; whoever copied it before must find it worthless, too.
-    for mut client in [client, stolen] {
-        assert_eq!(client.session().await.code(), "no_session");
+    for (mut client, code) in [(client, "no_session"), (stolen, "revoked")] {
+        assert_eq!(client.session().await.code(), code);
     }
     assert_eq!(app.app.live_sessions(), 0);
 }
@@ -56,7 +56,7 @@ async fn a_planted_session_id_is_worth_nothing_after_login() {
     client.log_in("demo", &app.password).await;
     assert_ne!(client.cookie("session"), Some(first.as_str()));
     assert_eq!(client.session().await.status.as_u16(), 200);
-    assert_eq!(old.session().await.code(), "no_session");
+    assert_eq!(old.session().await.code(), "revoked");
     assert_eq!(app.app.live_sessions(), 1);
 }
 

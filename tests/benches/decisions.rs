@@ -2,14 +2,13 @@
 //! session look-up, the CSRF token.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method};
 use withcreds::policy::csrf;
 use withcreds::policy::session::{Lifetimes, SessionSecret, StoreKey, UnixMillis};
-use withcreds::store::{MemoryStore, StoreLimits, Touch};
+use withcreds::store::{Evict, MemoryStore, NewSession, StoreLimits};
 use withcreds::{CorsConfig, CorsPolicy, User};
 
 const APP: &str = "https://app.example.com";
@@ -75,22 +74,27 @@ fn key(n: u32) -> StoreKey {
 fn session(c: &mut Criterion) {
     const HELD: u32 = 100_000;
     let lifetimes = Lifetimes { idle: Duration::from_hours(1), absolute: Duration::from_hours(12) };
-    let limits = StoreLimits { max_sessions: 1_000_000, max_sessions_per_user: 10 };
+    let limits = StoreLimits {
+        max_sessions: 1_000_000,
+        max_sessions_per_user: 10,
+        max_bytes: usize::MAX,
+        evict: Evict::Nobody,
+    };
     let store = MemoryStore::new(lifetimes, limits);
     let now = UnixMillis(1_000_000);
     for n in 0..HELD {
-        let user = Arc::new(User::named(&format!("user{}", n / 4)));
-        store.create(key(n), user, None, now).expect("room");
+        let user = User::named(&format!("user{}", n / 4));
+        store.add(&key(n), NewSession::of(user), None, now).expect("room");
     }
     let keys: Vec<_> = (0..HELD).step_by(97).map(key).collect();
     let mut group = c.benchmark_group("session");
     let mut next = keys.iter().cycle();
     group.bench_function("look_up_and_extend_of_100k", |b| {
-        b.iter(|| store.get(next.next().expect("cycles"), Touch::Extend(now)));
+        b.iter(|| store.look_up(next.next().expect("cycles"), true, now));
     });
     let unknown = key(HELD + 1);
     group.bench_function("look_up_unknown", |b| {
-        b.iter(|| store.get(black_box(&unknown), Touch::Extend(now)));
+        b.iter(|| store.look_up(black_box(&unknown), true, now));
     });
     let secret = SessionSecret::from_random([7; 32]);
     group.bench_function("store_key", |b| b.iter(|| black_box(&secret).store_key()));

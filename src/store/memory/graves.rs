@@ -1,0 +1,80 @@
+//! Sessions that are over, remembered for a while, so that their users hear "expired" after lunch
+//! and "revoked" after a logout elsewhere, not "no session".
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::policy::session::{StoreKey, UnixMillis};
+
+/// For how long.
+const REMEMBERED: Duration = Duration::from_hours(1);
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Expired,
+    Revoked,
+}
+
+/// Half of a key is enough to remember it by.
+type Name = [u8; 16];
+
+/// The most recent ends, so many and no more.
+#[derive(Debug, Default)]
+pub(super) struct Graves {
+    ends: HashMap<Name, (End, UnixMillis)>,
+    order: VecDeque<Name>,
+}
+
+impl Graves {
+    /// Remembers an end; the oldest make room.
+    pub(super) fn bury(&mut self, key: &StoreKey, end: End, now: UnixMillis, most: usize) {
+        while let Some(first) = self.order.front() {
+            let over = self.ends.get(first).is_none_or(|(_, until)| *until < now);
+            if !over && self.order.len() < most {
+                break;
+            }
+            self.ends.remove(first);
+            self.order.pop_front();
+        }
+        if most > 0 && self.ends.insert(name(key), (end, now.after(REMEMBERED))).is_none() {
+            self.order.push_back(name(key));
+        }
+    }
+
+    pub(super) fn find(&self, key: &StoreKey, now: UnixMillis) -> Option<End> {
+        self.ends.get(&name(key)).filter(|(_, until)| now <= *until).map(|(end, _)| *end)
+    }
+}
+
+fn name(key: &StoreKey) -> Name {
+    key.as_bytes().first_chunk().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::session::SessionSecret;
+
+    fn key(n: u8) -> StoreKey {
+        SessionSecret::from_random([n; 32]).store_key()
+    }
+
+    #[test]
+    fn ends_are_remembered_for_an_hour_and_so_many() {
+        let mut graves = Graves::default();
+        let now = UnixMillis(1_000);
+        for n in 0..4 {
+            graves.bury(&key(n), End::Revoked, now, 3);
+        }
+        let found = |graves: &Graves, now| {
+            (0..4).map(|n| graves.find(&key(n), now).is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&graves, now), [false, true, true, true]);
+        let end = now.after(REMEMBERED);
+        assert_eq!(graves.find(&key(3), end), Some(End::Revoked));
+        assert_eq!(graves.find(&key(3), UnixMillis(end.0 + 1)), None);
+        graves.bury(&key(9), End::Expired, UnixMillis(end.0 + 1), 3);
+        assert_eq!((graves.ends.len(), graves.order.len()), (1, 1));
+    }
+}

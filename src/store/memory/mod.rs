@@ -1,0 +1,624 @@
+//! Sessions in this process: sharded, bounded, compact.
+//!
+//! A session takes one slot in its shard, one node in its user's ring, and one block of text. A
+//! look-up takes one short lock and allocates nothing. What creates, moves or ends a session holds
+//! the lock of its user's ring first and that of the shard second, so the two always agree; nothing
+//! takes them the other way round, and none is held across an await.
+
+mod budget;
+mod graves;
+mod owners;
+mod shard;
+mod slab;
+
+use std::future::ready;
+use std::hash::BuildHasher as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+
+use self::budget::{Budget, Load};
+use self::graves::End;
+use self::owners::{Owners, SessionId};
+use self::shard::{Candidate, Shard, Slot, Timing};
+use crate::policy::session::{Handle, Lifetimes, StoreKey, UnixMillis};
+use crate::store::{
+    Change, Found, Listed, NewSession, Owner, SessionStore, StoreError, Stored, Ticket, Updated,
+};
+
+/// Enough that two requests rarely want the same one, and that a table of one is small to grow.
+const SHARDS: usize = 256;
+/// Locks for the users' rings.
+const RINGS: usize = 64;
+/// What a session takes beyond its payload: slot, node, and the counters and rounding of the
+/// allocation that holds its text. A test compares it with the machine's own account.
+const OVERHEAD: usize = Shard::SLOT_BYTES + Owners::NODE_BYTES + 32;
+/// Ends that are remembered: at most a sixteenth of the sessions, and at most so many.
+const MOST_GRAVES: usize = 1 << 16;
+/// Beyond these, a user's oldest sessions go without a look for expired ones.
+const MOST_LOOKS: usize = 1000;
+
+/// How much the store may hold, and what happens beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// All sessions together.
+    pub max_sessions: usize,
+    /// Of one user; the oldest makes room for the next.
+    pub max_sessions_per_user: usize,
+    /// All sessions together, in bytes of memory.
+    pub max_bytes: usize,
+    /// Who goes when nothing has expired.
+    pub evict: Evict,
+}
+
+/// What a full store does about one more login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Evict {
+    /// Refuses it.
+    #[default]
+    Nobody,
+    /// Ends the session that nobody has used for longest.
+    LeastRecentlyUsed,
+}
+
+/// The default store.
+#[derive(Debug)]
+pub struct MemoryStore {
+    shards: Box<[Mutex<Shard>]>,
+    rings: Box<[Mutex<Owners>]>,
+    /// Sessions by hashes of what the identity provider calls them. Asked for last.
+    idp: Mutex<HashTable<(u64, SessionId)>>,
+    budget: Budget,
+    timing: Timing,
+    lifetimes: Lifetimes,
+    limits: StoreLimits,
+    hasher: RandomState,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(lifetimes: Lifetimes, limits: StoreLimits) -> Self {
+        let most = Load { sessions: limits.max_sessions, bytes: limits.max_bytes };
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            rings: (0..RINGS).map(|_| Mutex::default()).collect(),
+            idp: Mutex::default(),
+            budget: Budget::new(most),
+            timing: Timing::of(lifetimes),
+            lifetimes,
+            limits,
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// Sessions held, expired ones that no sweep has met yet included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.budget.held().sessions
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Memory that the sessions take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.budget.held().bytes
+    }
+
+    /// Looks a session up; with `extend` this counts as use. Never creates anything.
+    #[must_use]
+    pub fn look_up(&self, key: &StoreKey, extend: bool, now: UnixMillis) -> Found {
+        let mut shard = self.shard(key);
+        let Some(slot) = shard.find_mut(key) else {
+            return match shard.graves.find(key, now) {
+                Some(End::Expired) => Found::Expired,
+                Some(End::Revoked) => Found::Revoked,
+                None => Found::Nothing,
+            };
+        };
+        if self.lifetimes.is_expired(slot.stored.activity, now) {
+            // Left for the sweep.
+            return Found::Expired;
+        }
+        if extend {
+            let last_seen = &mut slot.stored.activity.last_seen;
+            *last_seen = now.max(*last_seen);
+        }
+        Found::Live(slot.stored.clone())
+    }
+
+    /// See [`SessionStore::create`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`].
+    pub fn add(
+        &self,
+        key: &StoreKey,
+        session: NewSession,
+        replaces: Option<&StoreKey>,
+        now: UnixMillis,
+    ) -> Result<Stored, StoreError> {
+        let stored = session.starting(now);
+        // Each turn needs another session to go, so this ends.
+        while !self.place(key, &stored, replaces, now) {
+            if !self.make_room(now) {
+                return Err(StoreError::Full);
+            }
+        }
+        Ok(stored)
+    }
+
+    /// One attempt; false if there is no room, and then nothing has changed.
+    fn place(
+        &self,
+        key: &StoreKey,
+        stored: &Stored,
+        replaces: Option<&StoreKey>,
+        now: UnixMillis,
+    ) -> bool {
+        let owner = self.hash(stored.owner());
+        // The session that is replaced may be another user's: a shared computer.
+        let replaced_owner = replaces.and_then(|k| self.owner_of(k));
+        let mut rings = self.lock_rings(owner, replaced_owner.unwrap_or(owner));
+        // Nothing of these two users ends or begins meanwhile, so it is still that owner's, or gone.
+        let replaces = replaces.filter(|key| self.owner_of(key) == replaced_owner);
+        let mut gone: Vec<(StoreKey, End)> = replaces
+            .filter(|_| replaced_owner.is_some())
+            .map(|key| (*key, End::Revoked))
+            .into_iter()
+            .collect();
+        self.choose_oldest(rings.of(owner), owner, now, &mut gone);
+
+        let freed = gone.iter().filter_map(|(key, _)| self.shard(key).find(key).map(load)).sum();
+        let needed = load_of(stored);
+        if !self.budget.exchange(freed, needed) {
+            return false;
+        }
+        for (key, end) in &gone {
+            self.take_out(&mut rings, key, *end, now);
+        }
+        self.put_in(&mut rings, key, stored.clone(), now);
+        true
+    }
+
+    /// Beyond the user's share: expired sessions, then the oldest.
+    fn choose_oldest(
+        &self,
+        ring: &Owners,
+        owner: u64,
+        now: UnixMillis,
+        gone: &mut Vec<(StoreKey, End)>,
+    ) {
+        let keys = |looks| {
+            ring.oldest_first(owner).take(looks).filter_map(|id| {
+                lock(&self.shards[id.shard()])
+                    .at(id.slot())
+                    .map(|slot| (slot.key, self.lifetimes.is_expired(slot.stored.activity, now)))
+            })
+        };
+        let mut excess = (ring.count(owner) + 1).saturating_sub(self.limits.max_sessions_per_user);
+        if excess > 0 && !gone.is_empty() {
+            // Its own session goes in any case, if it is theirs.
+            let replaced = gone[0].0;
+            excess -= usize::from(self.owner_of(&replaced) == Some(owner));
+        }
+        if excess == 0 {
+            return;
+        }
+        let looks = if excess > MOST_LOOKS { excess } else { MOST_LOOKS };
+        let expired =
+            keys(looks).filter(|(_, expired)| *expired).map(|(key, _)| (key, End::Expired));
+        let oldest =
+            keys(looks).filter(|(_, expired)| !expired).map(|(key, _)| (key, End::Revoked));
+        let chosen: Vec<_> = expired
+            .chain(oldest)
+            .filter(|(key, _)| gone.iter().all(|(gone, _)| gone != key))
+            .take(excess)
+            .collect();
+        gone.extend(chosen);
+    }
+
+    /// Puts a session in; its ring is locked, and its load is accounted for.
+    fn put_in(&self, rings: &mut Rings<'_>, key: &StoreKey, stored: Stored, now: UnixMillis) {
+        let owner = self.hash(stored.owner());
+        let names = self.names(&stored);
+        let index = shard_index(key);
+        let mut shard = lock(&self.shards[index]);
+        let slot = shard.insert(self.timing, Slot::new(*key, stored, owner, 0), now);
+        let id = SessionId::new(index, slot);
+        let node = rings.of(owner).push(owner, id);
+        if let Some(slot) = shard.at_mut(slot) {
+            slot.node = node;
+        }
+        drop(shard);
+        self.name(names, id);
+    }
+
+    /// Takes a session out; its ring is locked. The load is the caller's to give back.
+    fn take_out(
+        &self,
+        rings: &mut Rings<'_>,
+        key: &StoreKey,
+        end: End,
+        now: UnixMillis,
+    ) -> Option<Stored> {
+        let index = shard_index(key);
+        let mut shard = lock(&self.shards[index]);
+        let (at, slot) = shard.remove(key)?;
+        shard.graves.bury(key, end, now, self.graves_a_shard());
+        drop(shard);
+        rings.of(slot.owner).remove(slot.node);
+        self.unname(self.names(&slot.stored), SessionId::new(index, at));
+        Some(slot.stored)
+    }
+
+    /// Ends a session, if `still` says so once everything is locked.
+    fn end(
+        &self,
+        key: &StoreKey,
+        end: End,
+        now: UnixMillis,
+        still: impl FnOnce(&Slot) -> bool,
+    ) -> Option<Stored> {
+        let owner = self.owner_of(key)?;
+        let mut rings = self.lock_rings(owner, owner);
+        self.shard(key).find(key).filter(|slot| slot.owner == owner && still(slot))?;
+        let stored = self.take_out(&mut rings, key, end, now)?;
+        self.budget.give_back(load_of(&stored));
+        Some(stored)
+    }
+
+    fn end_expired(&self, expired: &mut Vec<Candidate>, now: UnixMillis) -> usize {
+        let is_over = |slot: &Slot| self.lifetimes.is_expired(slot.stored.activity, now);
+        expired.drain(..).filter_map(|one| self.end(&one.key, End::Expired, now, is_over)).count()
+    }
+
+    /// Ends sessions until there is room for one more, if that can be: an expired one, or, where
+    /// the limits say so, the one that was used least recently.
+    fn make_room(&self, now: UnixMillis) -> bool {
+        let mut expired = Vec::new();
+        for shard in &self.shards {
+            let mut more = true;
+            while more {
+                let mut shard = lock(shard);
+                more = shard.turn(self.timing, now, &mut expired);
+                if !more {
+                    shard.just_expired(self.timing, now, &mut expired);
+                }
+                drop(shard);
+                if self.end_expired(&mut expired, now) > 0 {
+                    return true;
+                }
+            }
+        }
+        if self.limits.evict == Evict::Nobody {
+            return false;
+        }
+        let stalest = self.shards.iter().filter_map(|shard| lock(shard).stalest(self.timing));
+        let Some(stalest) = stalest.min_by_key(|candidate| candidate.last_seen) else {
+            return false;
+        };
+        // If it is gone already, somebody else has made room: the next attempt tells.
+        self.end(&stalest.key, End::Revoked, now, |_| true);
+        true
+    }
+
+    /// Drops what has expired, a batch at a time: no request waits for more than the few
+    /// microseconds that a batch takes, neither for a lock nor for this thread. How many went.
+    pub async fn sweep(&self, now: UnixMillis) -> usize {
+        let (mut swept, mut expired) = (0, Vec::new());
+        for shard in &self.shards {
+            loop {
+                let more = lock(shard).turn(self.timing, now, &mut expired);
+                let gone = self.end_expired(&mut expired, now);
+                swept += gone;
+                if gone > 0 || more {
+                    tokio::task::yield_now().await;
+                }
+                if !more {
+                    break;
+                }
+            }
+        }
+        swept
+    }
+
+    fn change(
+        &self,
+        key: &StoreKey,
+        version: u32,
+        change: Change,
+        now: UnixMillis,
+    ) -> Result<Updated, StoreError> {
+        let mut shard = self.shard(key);
+        let live = |slot: &&mut Slot| !self.lifetimes.is_expired(slot.stored.activity, now);
+        let Some(slot) = shard.find_mut(key).filter(live) else { return Ok(Updated::Gone) };
+        if slot.stored.version != version {
+            return Ok(Updated::Stale(slot.stored.clone()));
+        }
+        let next = change.apply(&slot.stored);
+        if !self.budget.exchange(load_of(&slot.stored), load_of(&next)) {
+            return Err(StoreError::Full);
+        }
+        slot.stored = next.clone();
+        Ok(Updated::Done(next))
+    }
+
+    fn move_to(&self, key: &StoreKey, to: &StoreKey, now: UnixMillis) -> Found {
+        let found = self.look_up(key, true, now);
+        let Found::Live(seen) = found else { return found };
+        let owner = self.hash(seen.owner());
+        let mut rings = self.lock_rings(owner, owner);
+        // Its ring is locked, so what is found now is still there a line later.
+        let found = self.look_up(key, true, now);
+        let Found::Live(mut stored) = found else { return found };
+        stored.version = stored.version.wrapping_add(1);
+        self.take_out(&mut rings, key, End::Revoked, now);
+        self.put_in(&mut rings, to, stored.clone(), now);
+        Found::Live(stored)
+    }
+
+    fn list(&self, owner: Owner<'_>, now: UnixMillis) -> Vec<(StoreKey, Listed)> {
+        let hash = self.hash(owner);
+        let rings = self.lock_rings(hash, hash);
+        let mut listed: Vec<_> = rings
+            .first
+            .1
+            .oldest_first(hash)
+            .filter_map(|id| {
+                let shard = lock(&self.shards[id.shard()]);
+                let Slot { key, stored, .. } = shard.at(id.slot())?;
+                let Stored { activity, agent, .. } = *stored;
+                let live = !self.lifetimes.is_expired(activity, now);
+                // Hashes may meet; names do not.
+                let theirs = stored.owner() == owner;
+                (live && theirs).then(|| (*key, Listed { handle: key.handle(), activity, agent }))
+            })
+            .collect();
+        listed.reverse();
+        listed
+    }
+
+    fn end_named(&self, name: u64, now: UnixMillis, is_it: impl Fn(&Stored) -> bool) -> usize {
+        let ids: Vec<SessionId> = lock(&self.idp)
+            .iter_hash(name)
+            .filter(|(n, _)| *n == name)
+            .map(|(_, id)| *id)
+            .collect();
+        let keys: Vec<StoreKey> = ids
+            .into_iter()
+            .filter_map(|id| lock(&self.shards[id.shard()]).at(id.slot()).map(|slot| slot.key))
+            .collect();
+        let ended = keys
+            .iter()
+            .filter(|key| self.end(key, End::Revoked, now, |slot| is_it(&slot.stored)).is_some());
+        ended.count()
+    }
+
+    /// Hashes of what the identity provider calls a session.
+    fn names(&self, stored: &Stored) -> [Option<u64>; 2] {
+        let Some(idp) = &stored.idp else { return [None, None] };
+        let sid = idp.sid.as_deref().map(|sid| self.name_of("sid", &idp.issuer, sid));
+        [sid, Some(self.name_of("sub", &idp.issuer, &idp.sub))]
+    }
+
+    fn name_of(&self, kind: &str, issuer: &str, value: &str) -> u64 {
+        self.hasher.hash_one((kind, issuer, value))
+    }
+
+    fn name(&self, names: [Option<u64>; 2], id: SessionId) {
+        for name in names.into_iter().flatten() {
+            lock(&self.idp).insert_unique(name, (name, id), |(name, _)| *name);
+        }
+    }
+
+    fn unname(&self, names: [Option<u64>; 2], id: SessionId) {
+        for name in names.into_iter().flatten() {
+            if let Ok(entry) = lock(&self.idp).find_entry(name, |entry| *entry == (name, id)) {
+                entry.remove();
+            }
+        }
+    }
+
+    fn hash(&self, owner: Owner<'_>) -> u64 {
+        self.hasher.hash_one(owner)
+    }
+
+    fn owner_of(&self, key: &StoreKey) -> Option<u64> {
+        self.shard(key).find(key).map(|slot| slot.owner)
+    }
+
+    fn graves_a_shard(&self) -> usize {
+        (self.limits.max_sessions / 16).min(MOST_GRAVES).div_ceil(SHARDS).max(4)
+    }
+
+    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[shard_index(key)])
+    }
+
+    /// Locks the rings of two users, who may be one.
+    fn lock_rings(&self, one: u64, other: u64) -> Rings<'_> {
+        let (first, second) =
+            (ring_index(one).min(ring_index(other)), ring_index(one).max(ring_index(other)));
+        Rings {
+            // In one order always, so that two who want both do not wait for each other.
+            first: (first, lock(&self.rings[first])),
+            second: (second != first).then(|| lock(&self.rings[second])),
+        }
+    }
+}
+
+/// Locked rings.
+struct Rings<'a> {
+    first: (usize, MutexGuard<'a, Owners>),
+    second: Option<MutexGuard<'a, Owners>>,
+}
+
+impl Rings<'_> {
+    fn of(&mut self, owner: u64) -> &mut Owners {
+        match &mut self.second {
+            Some(second) if ring_index(owner) != self.first.0 => second,
+            _ => &mut self.first.1,
+        }
+    }
+}
+
+fn ring_index(owner: u64) -> usize {
+    // The tables inside take other bits.
+    usize::try_from(owner >> 40).unwrap_or(0) % RINGS
+}
+
+fn shard_index(key: &StoreKey) -> usize {
+    // The table inside takes buckets from the low bits of the same value and tags from the top
+    // seven: shards take others.
+    usize::try_from(key.spread() >> 40).unwrap_or(0) % SHARDS
+}
+
+fn load(slot: &Slot) -> Load {
+    load_of(&slot.stored)
+}
+
+fn load_of(stored: &Stored) -> Load {
+    Load { sessions: 1, bytes: OVERHEAD + stored.payload() }
+}
+
+/// No code of ours panics while it holds a lock half-way through a change, so a poisoned lock
+/// still guards sound data.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nothing here waits, so every future is ready at once.
+impl SessionStore for MemoryStore {
+    fn lifetimes(&self) -> Lifetimes {
+        self.lifetimes
+    }
+
+    fn create(
+        &self,
+        ticket: &Ticket,
+        session: NewSession,
+        replaces: Option<&Ticket>,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Stored, StoreError>> + Send {
+        ready(self.add(ticket.key(), session, replaces.map(Ticket::key), now))
+    }
+
+    fn get(
+        &self,
+        ticket: &Ticket,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Found, StoreError>> + Send {
+        ready(Ok(self.look_up(ticket.key(), false, now)))
+    }
+
+    fn touch(
+        &self,
+        ticket: &Ticket,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Found, StoreError>> + Send {
+        ready(Ok(self.look_up(ticket.key(), true, now)))
+    }
+
+    fn update(
+        &self,
+        ticket: &Ticket,
+        version: u32,
+        change: Change,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Updated, StoreError>> + Send {
+        ready(self.change(ticket.key(), version, change, now))
+    }
+
+    fn rotate(
+        &self,
+        ticket: &Ticket,
+        to: &Ticket,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Found, StoreError>> + Send {
+        ready(Ok(self.move_to(ticket.key(), to.key(), now)))
+    }
+
+    fn remove(
+        &self,
+        ticket: &Ticket,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send {
+        ready(Ok(self.end(ticket.key(), End::Revoked, now, |_| true)))
+    }
+
+    fn list_by_user(
+        &self,
+        owner: Owner<'_>,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send {
+        ready(Ok(self.list(owner, now).into_iter().map(|(_, listed)| listed).collect()))
+    }
+
+    fn remove_by_handle(
+        &self,
+        owner: Owner<'_>,
+        handle: Handle,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        let listed = self.list(owner, now);
+        let found = listed.iter().find(|(_, listed)| listed.handle == handle);
+        ready(
+            Ok(found.is_some_and(|(key, _)| self.end(key, End::Revoked, now, |_| true).is_some())),
+        )
+    }
+
+    fn remove_by_user(
+        &self,
+        owner: Owner<'_>,
+        except: Option<&Ticket>,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send {
+        let listed = self.list(owner, now);
+        let others = listed.iter().filter(|(key, _)| except.is_none_or(|kept| kept.key() != key));
+        ready(Ok(others
+            .filter(|(key, _)| self.end(key, End::Revoked, now, |_| true).is_some())
+            .count()))
+    }
+
+    fn remove_by_idp_sid(
+        &self,
+        issuer: &str,
+        sid: &str,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send {
+        let is_it = |stored: &Stored| {
+            stored
+                .idp
+                .as_ref()
+                .is_some_and(|idp| *idp.issuer == *issuer && idp.sid.as_deref() == Some(sid))
+        };
+        ready(Ok(self.end_named(self.name_of("sid", issuer, sid), now, is_it)))
+    }
+
+    fn remove_by_idp_sub(
+        &self,
+        issuer: &str,
+        sub: &str,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send {
+        let is_it = |stored: &Stored| {
+            stored.idp.as_ref().is_some_and(|idp| *idp.issuer == *issuer && *idp.sub == *sub)
+        };
+        ready(Ok(self.end_named(self.name_of("sub", issuer, sub), now, is_it)))
+    }
+
+    fn ready(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
