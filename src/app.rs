@@ -1,16 +1,19 @@
 //! Everything that one running service shares between its requests.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::config::Config;
+use crate::config::{Config, SessionConfig, StoreConfig};
 use crate::effects::{Clock, IdSource, SystemClock, SystemIds};
 use crate::identity::LocalAccounts;
 use crate::live::LivePolicy;
 use crate::policy::cookie::SessionCookie;
 use crate::policy::cors::CorsPolicy;
 use crate::policy::origin::Origin;
+use crate::policy::session::UnixMillis;
+use crate::seal::KeyRing;
 use crate::store::{MemoryStore, Store};
 
 /// The state behind the filter chain: configuration that was checked, the store, the accounts,
@@ -19,6 +22,8 @@ pub struct App {
     pub(crate) cors: LivePolicy,
     pub(crate) cookie: SessionCookie,
     pub(crate) store: Store,
+    snapshot: Option<PathBuf>,
+    pub(crate) keys: KeyRing,
     pub(crate) accounts: Arc<LocalAccounts>,
     pub(crate) public_origin: Origin,
     pub(crate) post_logout_url: HeaderValue,
@@ -30,18 +35,24 @@ pub struct App {
 
 impl App {
     /// Puts a service together from a checked configuration and its accounts.
+    /// Takes in the sessions of a snapshot, if there is one.
     #[must_use]
     pub fn new(config: &Config, accounts: Arc<LocalAccounts>) -> Self {
+        let clock = SystemClock::new();
+        let keys = config.session.keys.clone().unwrap_or_else(KeyRing::random);
+        let (store, snapshot) = open_store(&config.session, &keys, clock.now());
         Self {
             cors: config.cors.clone().into(),
             cookie: config.session.cookie.clone(),
-            store: Store::Memory(MemoryStore::new(config.session.lifetimes, config.session.limits)),
+            store,
+            snapshot,
+            keys,
             accounts,
             public_origin: config.server.public_origin.clone(),
             post_logout_url: config.post_logout_url.clone(),
             max_body_bytes: config.server.max_body_bytes,
             example: config.dev,
-            clock: Box::new(SystemClock::new()),
+            clock: Box::new(clock),
             ids: Box::new(SystemIds),
         }
     }
@@ -66,10 +77,41 @@ impl App {
         }
     }
 
+    /// At the very end: keeps the sessions for the next start, where the configuration says so.
+    pub(crate) fn save(&self) {
+        let (Some(path), Store::Memory(store)) = (&self.snapshot, &self.store) else { return };
+        match store.save(path, &self.keys, self.clock.now()) {
+            Ok(sessions) => tracing::info!(sessions, path = %path.display(), "wrote the snapshot"),
+            Err(error) => tracing::error!("the sessions are lost: {error}"),
+        }
+    }
+
     /// Drops expired sessions, without holding anybody up; returns how many.
     pub(crate) async fn sweep(&self) -> usize {
         match &self.store {
             Store::Memory(store) => store.sweep(self.clock.now()).await,
+        }
+    }
+}
+
+/// The store, and the file that keeps it over a restart.
+fn open_store(config: &SessionConfig, keys: &KeyRing, now: UnixMillis) -> (Store, Option<PathBuf>) {
+    let memory = || MemoryStore::new(config.lifetimes, config.limits);
+    match &config.store {
+        StoreConfig::Memory { snapshot: None } => (Store::Memory(memory()), None),
+        StoreConfig::Memory { snapshot: Some(path) } => {
+            let store = memory();
+            let store = match store.load(path, keys, now) {
+                Ok(sessions) => {
+                    tracing::info!(sessions, path = %path.display(), "took in the snapshot");
+                    store
+                }
+                Err(error) => {
+                    tracing::warn!("starting without the snapshot's sessions: {error}");
+                    memory()
+                }
+            };
+            (Store::Memory(store), Some(path.clone()))
         }
     }
 }

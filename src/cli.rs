@@ -11,9 +11,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError, LogConfig};
+use crate::effects::{IdSource as _, SystemIds};
 use crate::fixture::Fixture;
 use crate::identity::{MAX_PASSWORD_BYTES, hash_password};
 use crate::policy;
+use crate::policy::key::SessionKey;
 use crate::server::Server;
 
 /// All went well; for `serve`: a drained stop.
@@ -68,6 +70,9 @@ enum Cmd {
         after_help = "Example:\n  printf %s 'correct horse battery' | withcreds hash-password"
     )]
     HashPassword,
+    /// Print a fresh key for `[session] keys`
+    #[command(after_help = "Example:\n  withcreds keygen")]
+    Keygen,
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +111,7 @@ pub fn main() -> ExitCode {
         Cmd::Check { format } => check(&cli.common, format),
         Cmd::Cors(args) => cors(&cli.common, &args),
         Cmd::HashPassword => hash(),
+        Cmd::Keygen => keygen(),
     };
     ExitCode::from(code)
 }
@@ -393,6 +399,11 @@ fn hash() -> u8 {
         }
         Err(error) => fail(&error.to_string()),
     }
+}
+
+fn keygen() -> u8 {
+    println!("{}", SessionKey::from_random(SystemIds.session_secret()).to_text());
+    OK
 }
 
 fn start_log(config: LogConfig) {

@@ -160,13 +160,14 @@ impl Server {
                 servers.spawn(serve(listener, service, stopped.clone(), self.grace));
             }
         }
-        let sweeper = tokio::spawn(sweep(self.app));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&self.app)));
         shutdown.await;
         drop(stopped);
         // Fails only if nobody listens any more, and then there is nobody to tell.
         let _ = stop.send(());
         while servers.join_next().await.is_some() {}
         sweeper.abort();
+        self.app.save();
     }
 }
 

@@ -29,6 +29,7 @@ fn help_has_examples() {
         &["--help"][..],
         &["check", "--help"],
         &["hash-password", "--help"],
+        &["keygen", "--help"],
         &["cors", "--help"],
         &["serve", "--help"],
     ] {
@@ -148,4 +149,16 @@ fn a_hash_that_the_users_file_takes() {
     std::fs::write(&file, users).expect("write");
     assert_eq!(withcreds::LocalAccounts::read(&file).expect("accounts").len(), 1);
     assert_eq!(run(&["hash-password"], "\n", folder.path()).status.code(), Some(2));
+}
+
+#[test]
+fn a_key_that_the_configuration_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys =
+        [(); 2].map(|()| text(&run(&["keygen"], "", folder.path()).stdout).trim().to_owned());
+    assert_ne!(keys[0], keys[1]);
+    let config = format!("[session]\nkeys = {keys:?}\n[dev]\nenabled = true\n");
+    std::fs::write(folder.path().join("c.toml"), config).expect("write");
+    let output = run(&["check", "--config", "c.toml"], "", folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }

@@ -2,26 +2,24 @@
 //! place, the value, the reason, and what to write instead.
 
 mod reader;
+mod session;
 
 pub use reader::ConfigError;
+pub use session::{SessionConfig, StoreConfig};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cookie::SameSite;
 use http::HeaderValue;
 use url::Url;
 
 use crate::config::reader::{Document, Section};
 use crate::identity::LocalAccounts;
-use crate::policy::cookie::{CookieError, SessionCookie};
 use crate::policy::cors::{CorsConfig, CorsConfigError, CorsPolicy};
 use crate::policy::csrf;
 use crate::policy::origin::Origin;
-use crate::policy::session::Lifetimes;
-use crate::store::{Evict, StoreLimits};
 
 /// What runs when no file is given: two origins on this machine, one demo account.
 pub const DEVELOPMENT: &str = include_str!("development.toml");
@@ -60,17 +58,6 @@ pub struct ServerConfig {
     pub shutdown_grace: Duration,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
-}
-
-/// `[session]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionConfig {
-    /// Name and attributes.
-    pub cookie: SessionCookie,
-    /// Both timeouts.
-    pub lifetimes: Lifetimes,
-    /// What the store may hold.
-    pub limits: StoreLimits,
 }
 
 /// `[log]`.
@@ -122,8 +109,7 @@ impl Config {
         let dev = read_dev(&mut document);
         let server = read_server(&mut document, dev.enabled);
         let (cors, frontend) = read_cors(&mut document);
-        let https = server.public_origin.as_ref().is_none_or(Origin::is_https);
-        let session = read_session(&mut document, https);
+        let session = session::read(&mut document, server.public_origin.as_ref());
         let accounts = read_auth(&mut document, dev.enabled);
         let post_logout_url = read_logout(&mut document, frontend.as_ref());
         let log = read_log(&mut document);
@@ -350,122 +336,6 @@ fn where_to(text: &str) -> Option<String> {
 
 fn report_cors(s: &mut Section<'_, '_>, error: &CorsConfigError) {
     s.fault(error.key(), error.value(), error.code(), &error.to_string(), &error.mend());
-}
-
-fn read_session(document: &mut Document<'_>, https: bool) -> Option<SessionConfig> {
-    document.section("session", |s| {
-        if let Some(store) = s.value::<String>("store").filter(|store| store != "memory") {
-            s.fault(
-                "store",
-                Some(store),
-                "store_unknown",
-                "this version keeps sessions in memory only",
-                "write store = \"memory\", or leave it out",
-            );
-        }
-        let lifetimes = Lifetimes {
-            idle: s.duration("idle_timeout").unwrap_or(Duration::from_hours(1)),
-            absolute: s.duration("absolute_timeout").unwrap_or(Duration::from_hours(12)),
-        };
-        let unread = s.is_bad("idle_timeout") || s.is_bad("absolute_timeout");
-        if lifetimes.idle > lifetimes.absolute && !unread {
-            let value = Some(humantime::format_duration(lifetimes.idle).to_string());
-            let absolute = humantime::format_duration(lifetimes.absolute);
-            s.fault(
-                "idle_timeout",
-                value,
-                "idle_beyond_absolute",
-                &format!(
-                    "it is longer than absolute_timeout ({absolute}), so it would never count"
-                ),
-                "make it shorter than absolute_timeout",
-            );
-        }
-        let limits = StoreLimits {
-            max_sessions: s.within("max_sessions", 1..=100_000_000).unwrap_or(1_000_000),
-            max_sessions_per_user: s.within("max_sessions_per_user", 1..=1_000_000).unwrap_or(10),
-            max_bytes: s.within("max_bytes", 1 << 20..=1 << 40).unwrap_or(1 << 30),
-            evict: read_evict(s),
-        };
-        let same_site = read_same_site(s);
-        let name = s.value::<String>("cookie_name");
-        let partitioned = s.value("partitioned").unwrap_or(false);
-        let cookie = SessionCookie::new(name.as_deref(), https, same_site, partitioned)
-            .map_err(|error| report_cookie(s, &error))
-            .ok()?;
-        Some(SessionConfig { cookie, lifetimes, limits })
-    })
-}
-
-fn read_evict(s: &mut Section<'_, '_>) -> Evict {
-    match s.value::<String>("evict").as_deref() {
-        None | Some("none") => Evict::Nobody,
-        Some("lru") => Evict::LeastRecentlyUsed,
-        Some(other) => {
-            s.fault(
-                "evict",
-                Some(other.to_owned()),
-                "evict_unknown",
-                "not a way to make room",
-                "write \"none\", which refuses logins when the store is full, or \"lru\"",
-            );
-            Evict::Nobody
-        }
-    }
-}
-
-fn read_same_site(s: &mut Section<'_, '_>) -> SameSite {
-    let allowed = s.value("dangerous_allow_cross_site").unwrap_or(false);
-    match s.value::<String>("same_site").as_deref() {
-        None | Some("lax") => SameSite::Lax,
-        Some("strict") => SameSite::Strict,
-        Some("none") => {
-            if !allowed {
-                s.fault("same_site", Some("none".to_owned()), "same_site_none", "the cookie would go out with requests from every site; Safari and Firefox keep it back all the same", "put frontend and service on one site (app.example.com and api.example.com), or set dangerous_allow_cross_site = true");
-            }
-            SameSite::None
-        }
-        Some(other) => {
-            s.fault(
-                "same_site",
-                Some(other.to_owned()),
-                "same_site_unknown",
-                "not a value of SameSite",
-                "write \"lax\", \"strict\" or \"none\"",
-            );
-            SameSite::Lax
-        }
-    }
-}
-
-fn report_cookie(s: &mut Section<'_, '_>, error: &CookieError) {
-    let (key, value, code, mend) = match error {
-        CookieError::Name(name) => (
-            "cookie_name",
-            name.as_str(),
-            "cookie_name_malformed",
-            "write a name such as \"session\"",
-        ),
-        CookieError::PrefixNeedsSecure(name) => (
-            "cookie_name",
-            name.as_str(),
-            "cookie_prefix_needs_https",
-            "use an https public_origin, or a name without prefix",
-        ),
-        CookieError::SameSiteNoneNeedsSecure => (
-            "same_site",
-            "none",
-            "same_site_none_needs_https",
-            "use an https public_origin, or same_site = \"lax\"",
-        ),
-        CookieError::PartitionedNeedsSecure => (
-            "partitioned",
-            "true",
-            "partitioned_needs_https",
-            "use an https public_origin, or leave it out",
-        ),
-    };
-    s.fault(key, Some(value.to_owned()), code, &error.to_string(), mend);
 }
 
 fn read_auth(document: &mut Document<'_>, dev: bool) -> Option<Arc<LocalAccounts>> {

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use crate::secret::Secret;
 
 const NOT_YET: &str = "this version does not have it yet";
 
@@ -29,9 +32,6 @@ const LATER: &[&str] = &[
     "server.max_connections",
     "server.tls",
     "server.trusted_proxies",
-    "session.domain",
-    "session.keys",
-    "session.snapshot",
 ];
 
 /// One mistake in a configuration.
@@ -238,6 +238,19 @@ impl Section<'_, '_> {
             self.spans.push((key, Some(element.get_ref().clone()), element.span().start));
         }
         Some(list.into_iter().map(Spanned::into_inner).collect())
+    }
+
+    /// A list of strings that no message repeats.
+    pub(super) fn secrets(&mut self, key: &'static str) -> Option<Vec<Secret<String>>> {
+        self.known.push(key);
+        let value = self.table.remove(key)?;
+        self.spans.push((key, None, value.span().start));
+        let list = Deserialize::deserialize(value.into_deserializer()).ok();
+        if list.is_none() {
+            let mend = "write a list of strings: [\"…\"]";
+            self.fault(key, None, "wrong_type", "it must be a list of strings", mend);
+        }
+        list
     }
 
     /// A string that parses into `T`.

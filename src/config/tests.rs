@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::Evict;
 
 const GOOD: &str = r#"
 [server]
@@ -15,6 +16,11 @@ idle_timeout = "30m"
 users_file = "peers-users.toml"
 "#;
 
+/// From `withcreds keygen`, once.
+const KEY: &str = "Q3v1mT8cWq0-Zs_9kLr5XyJ2bNd7uHe4fPaGoUiVwBE";
+/// `change-me-change-me-change-me-please`, as people write it.
+const EXAMPLE: &str = "Y2hhbmdlLW1lLWNoYW5nZS1tZS1jaGFuZ2UtbWUtcGxlYXNl";
+
 fn parse(text: &str) -> Result<Config, Vec<ConfigError>> {
     Config::parse(text, Path::new("tests/benches/withcreds.toml"))
 }
@@ -29,6 +35,35 @@ fn a_good_file() {
     assert_eq!(config.post_logout_url, "https://app.example.com/");
     assert!(config.cors.allows_credentials());
     assert!(!config.dev);
+}
+
+#[test]
+fn what_a_session_may_be_given() {
+    let text = GOOD.replace(
+        "[session]",
+        &format!(
+            "[session]\nkeys = [\"{KEY}\"]\nsnapshot = \"s\"\nmax_bytes = 2000000\nevict = \"lru\"\ndomain = \"example.com\""
+        ),
+    );
+    let session = parse(&text).unwrap().session;
+    assert_eq!(session.cookie.name(), "__Secure-session");
+    assert_eq!(
+        (session.limits.max_bytes, session.limits.evict),
+        (2_000_000, Evict::LeastRecentlyUsed)
+    );
+    // Relative paths start from the file.
+    let snapshot = Some(PathBuf::from("tests/benches/s"));
+    assert_eq!(session.store, StoreConfig::Memory { snapshot });
+    assert!(session.keys.is_some());
+}
+
+#[test]
+fn no_message_repeats_a_key() {
+    for keys in [format!("[\"{EXAMPLE}\"]"), format!("\"{KEY}\""), format!("[\"{KEY}\", 5]")] {
+        let text = GOOD.replace("[session]", &format!("[session]\nkeys = {keys}"));
+        let shown = format!("{:?}", parse(&text).unwrap_err());
+        assert!(!shown.contains(EXAMPLE) && !shown.contains(KEY), "{shown}");
+    }
 }
 
 #[test]
@@ -96,7 +131,42 @@ fn refusals() {
             ("[\"https://app.example.com\"]", "[\"*\"]\nallow_credentials = true"),
             "wildcard_origin_with_credentials",
         ),
-        ("redis is not here yet", ("[session]", "[session]\nstore = \"redis\""), "store_unknown"),
+        ("no such store", ("[session]", "[session]\nstore = \"disk\""), "store_unknown"),
+        ("no such policy", ("[session]", "[session]\nevict = \"fifo\""), "evict_unknown"),
+        ("too few bytes", ("[session]", "[session]\nmax_bytes = 1000"), "out_of_range"),
+        ("no key", ("[session]", "[session]\nkeys = []"), "session_keys_number"),
+        ("a key for a ring", ("[session]", "[session]\nkeys = \"x\""), "wrong_type"),
+        ("a short key", ("[session]", "[session]\nkeys = [\"c2hvcnQ\"]"), "session_key_short"),
+        (
+            "one byte",
+            ("[session]", &format!("[session]\nkeys = [\"{}\"]", "ab".repeat(32))),
+            "session_key_repeated",
+        ),
+        (
+            "an example behind a good one",
+            ("[session]", &format!("[session]\nkeys = [\"{KEY}\", \"{EXAMPLE}\"]")),
+            "session_key_example",
+        ),
+        (
+            "a snapshot that nobody could open",
+            ("[session]", "[session]\nsnapshot = \"s\""),
+            "session_keys_missing",
+        ),
+        (
+            "a cookie for everybody",
+            ("[session]", "[session]\ndomain = \"com\""),
+            "cookie_domain_public_suffix",
+        ),
+        (
+            "a cookie for others",
+            ("[session]", "[session]\ndomain = \"example.org\""),
+            "cookie_domain_foreign",
+        ),
+        (
+            "a prefix against its promise",
+            ("[session]", "[session]\ndomain = \"example.com\"\ncookie_name = \"__Host-s\""),
+            "cookie_prefix_forbids_domain",
+        ),
         ("idle beyond absolute", ("30m", "13h"), "idle_beyond_absolute"),
         ("zero", ("30m", "0s"), "zero_duration"),
         ("no duration", ("30m", "soon"), "malformed"),
@@ -112,7 +182,7 @@ fn refusals() {
             ("[session]", "[redis]\nurl = \"redis://x\"\n[session]"),
             "not_yet",
         ),
-        ("a key to come", ("[session]", "[session]\nkeys = [\"x\"]"), "not_yet"),
+        ("a key to come", ("[server]", "[server]\nadmin_listen = [\"x\"]"), "not_yet"),
         ("no users file", ("peers-users.toml", "nowhere.toml"), "users_file_bad"),
         ("no users in it", ("peers-users.toml", "peers.toml"), "users_file_bad"),
         (

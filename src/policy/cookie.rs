@@ -14,6 +14,7 @@ pub struct SessionCookie {
     secure: bool,
     same_site: SameSite,
     partitioned: bool,
+    domain: Option<String>,
 }
 
 /// Why name and attributes do not go together.
@@ -32,6 +33,23 @@ pub enum CookieError {
     /// `Partitioned` without `Secure`.
     #[error("browsers refuse Partitioned on a cookie without Secure, which needs https")]
     PartitionedNeedsSecure,
+    /// `__Host-` with `Domain`.
+    #[error("browsers refuse the prefix of `{0}` on a cookie with a Domain")]
+    PrefixForbidsDomain(String),
+    /// No host name as browsers write it.
+    #[error("`{0}` is not a host name in lower case, without dot in front, port or scheme")]
+    Domain(String),
+    /// Neither the service's host nor a parent of it.
+    #[error("browsers refuse cookies for `{domain}` from `{host}`, which is not below it")]
+    ForeignDomain {
+        /// What was asked for.
+        domain: String,
+        /// Who would set it.
+        host: String,
+    },
+    /// A public suffix, or a name without a dot.
+    #[error("browsers refuse cookies for the whole of `{0}`")]
+    PublicDomain(String),
 }
 
 impl SessionCookie {
@@ -61,7 +79,33 @@ impl SessionCookie {
         if !secure && partitioned {
             return Err(CookieError::PartitionedNeedsSecure);
         }
-        Ok(Self { name, secure, same_site, partitioned })
+        Ok(Self { name, secure, same_site, partitioned, domain: None })
+    }
+
+    /// The same cookie for a whole domain: every host below it gets the session, and every host
+    /// below it can plant one. `host` is the service's own.
+    ///
+    /// # Errors
+    ///
+    /// [`CookieError`] where a browser would refuse the cookie.
+    pub fn for_domain(self, domain: &str, host: &str) -> Result<Self, CookieError> {
+        let domain = domain.to_owned();
+        if self.name.to_ascii_lowercase().starts_with("__host-") {
+            return Err(CookieError::PrefixForbidsDomain(self.name));
+        }
+        match url::Host::parse(&domain) {
+            Ok(url::Host::Domain(canonical)) if canonical == domain && !domain.starts_with('.') => {
+            }
+            _ => return Err(CookieError::Domain(domain)),
+        }
+        let is_below = host.strip_suffix(&domain).is_some_and(|h| h.is_empty() || h.ends_with('.'));
+        if !is_below {
+            return Err(CookieError::ForeignDomain { domain, host: host.to_owned() });
+        }
+        if psl::suffix_str(&domain) == Some(&domain) {
+            return Err(CookieError::PublicDomain(domain));
+        }
+        Ok(Self { domain: Some(domain), ..self })
     }
 
     /// The cookie's name.
@@ -118,6 +162,10 @@ impl SessionCookie {
         }
         if self.partitioned {
             cookie = cookie.partitioned(true);
+        }
+        if let Some(domain) = self.domain.as_ref().filter(|_| http_only) {
+            // The session alone: who may read the CSRF token is another question.
+            cookie = cookie.domain(domain.clone());
         }
         cookie
     }
@@ -208,6 +256,82 @@ mod tests {
             (None, false, Lax, true, CookieError::PartitionedNeedsSecure),
         ] {
             assert_eq!(SessionCookie::new(name, secure, same_site, partitioned), Err(want));
+        }
+    }
+
+    #[test]
+    fn a_whole_domain() {
+        let cookie = |name| SessionCookie::new(name, true, SameSite::Lax, false).unwrap();
+        let host = "api.example.com";
+        let wide = cookie(Some("__Secure-s")).for_domain("example.com", host).unwrap();
+        assert_eq!(
+            wide.set("x".to_owned()),
+            "__Secure-s=x; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com"
+        );
+        assert!(wide.clear().contains("; Domain=example.com"), "or browsers keep it");
+        assert!(!wide.set_csrf("CSRF-TOKEN", "x").contains("Domain"));
+        for (case, name, domain, host, want) in [
+            ("itself", "s", "api.example.com", host, None),
+            (
+                "the prefix",
+                "__Host-s",
+                "example.com",
+                host,
+                Some(CookieError::PrefixForbidsDomain("__Host-s".into())),
+            ),
+            ("a dot", "s", ".example.com", host, Some(CookieError::Domain(".example.com".into()))),
+            ("capitals", "s", "Example.com", host, Some(CookieError::Domain("Example.com".into()))),
+            (
+                "a port",
+                "s",
+                "example.com:8080",
+                host,
+                Some(CookieError::Domain("example.com:8080".into())),
+            ),
+            (
+                "an address",
+                "s",
+                "127.0.0.1",
+                "127.0.0.1",
+                Some(CookieError::Domain("127.0.0.1".into())),
+            ),
+            (
+                "half a label",
+                "s",
+                "ample.com",
+                host,
+                Some(CookieError::ForeignDomain { domain: "ample.com".into(), host: host.into() }),
+            ),
+            (
+                "another",
+                "s",
+                "example.org",
+                host,
+                Some(CookieError::ForeignDomain {
+                    domain: "example.org".into(),
+                    host: host.into(),
+                }),
+            ),
+            (
+                "a child",
+                "s",
+                "x.api.example.com",
+                host,
+                Some(CookieError::ForeignDomain {
+                    domain: "x.api.example.com".into(),
+                    host: host.into(),
+                }),
+            ),
+            ("everybody", "s", "com", host, Some(CookieError::PublicDomain("com".into()))),
+            (
+                "a public suffix",
+                "s",
+                "github.io",
+                "me.github.io",
+                Some(CookieError::PublicDomain("github.io".into())),
+            ),
+        ] {
+            assert_eq!(cookie(Some(name)).for_domain(domain, host).err(), want, "{case}");
         }
     }
 

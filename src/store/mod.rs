@@ -7,11 +7,12 @@
 //! `conformance` is the suite that all of them pass, races included.
 
 mod any;
+mod codec;
 mod memory;
 mod record;
 
 pub use any::Store;
-pub use memory::{Evict, MemoryStore, StoreLimits};
+pub use memory::{Evict, MemoryStore, SnapshotError, StoreLimits};
 pub use record::{
     Change, Found, IdpSession, Listed, NewSession, Owner, Stored, Ticket, Tokens, Updated,
 };

@@ -2,6 +2,8 @@ use std::path::Path;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use withcreds::effects::{IdSource as _, SystemIds};
+use withcreds::policy::key::SessionKey;
 use withcreds::{Config, Server};
 
 use crate::support::TestApp;
@@ -41,4 +43,35 @@ async fn a_stop_finishes_what_runs_and_accepts_nobody() {
     running.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     app.running.await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn sessions_survive_a_graceful_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("session.snapshot");
+    let key = SessionKey::from_random(SystemIds.session_secret()).to_text();
+    let session = format!("[session]\nkeys = ['{key}']\nsnapshot = '{}'\n", file.display());
+    let mut old = TestApp::start_with(&session).await;
+    let (mut client, mut gone) = (old.logged_in().await, old.logged_in().await);
+    gone.log_out().await;
+    old.stop();
+    old.running.await.expect("a clean end");
+    assert!(file.exists());
+
+    let mut new = TestApp::start_with(&session).await;
+    assert!(!file.exists(), "what ends from now on stays ended, even after a crash");
+    client.addr = new.addr;
+    let answer = client.session().await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["userId"]), (200, &"demo".into()));
+    assert_eq!(client.log_out().await.status.as_u16(), 200, "its CSRF token is still good");
+    assert_eq!(new.app.live_sessions(), 0);
+    new.stop();
+    new.running.await.expect("a clean end");
+
+    // Another key: the service starts all the same, and empty.
+    let (other, session) = (SessionKey::from_random(SystemIds.session_secret()).to_text(), session);
+    let mut last = TestApp::start_with(&session.replace(&key, &other)).await;
+    assert_eq!(last.app.live_sessions(), 0);
+    last.stop();
+    last.running.await.expect("a clean end");
 }

@@ -118,7 +118,7 @@ impl Answer {
 /// A browser of the poor: keeps cookies, sends an origin.
 #[derive(Clone)]
 pub(crate) struct Client {
-    addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     pub(crate) origin: Option<&'static str>,
     pub(crate) cookies: Vec<(String, String)>,
     pub(crate) csrf: Option<String>,

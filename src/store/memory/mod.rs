@@ -10,6 +10,9 @@ mod graves;
 mod owners;
 mod shard;
 mod slab;
+mod snapshot;
+
+pub use snapshot::SnapshotError;
 
 use std::future::ready;
 use std::hash::BuildHasher as _;

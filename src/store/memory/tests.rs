@@ -185,8 +185,8 @@ fn everything_at_once_leaves_it_sound() {
         for t in 0..4u64 {
             let store = &store;
             scope.spawn(move || {
-                for n in 0..400u64 {
-                    let now = START.after(Duration::from_millis(n * 200));
+                for n in 0..150u64 {
+                    let now = START.after(Duration::from_millis(n * 500));
                     // Threads meet at the same users and keys of one another.
                     let (own, other) = (t << 32 | n, (t + 1) % 4 << 32 | n.saturating_sub(3));
                     let user = format!("user{}", n % 97);

@@ -1,0 +1,234 @@
+//! `[session]`: the cookie, its times, and where sessions live.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cookie::SameSite;
+
+use crate::config::reader::{Document, Section};
+use crate::policy::cookie::{CookieError, SessionCookie};
+use crate::policy::origin::Origin;
+use crate::policy::session::Lifetimes;
+use crate::seal::KeyRing;
+use crate::store::{Evict, StoreLimits};
+
+const KEYGEN: &str = "run `withcreds keygen` and put what it prints first in session.keys";
+/// More keys than that nobody rotates through; each one costs time on every forged cookie.
+const MAX_KEYS: usize = 16;
+
+/// `[session]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// Name and attributes.
+    pub cookie: SessionCookie,
+    /// Both timeouts.
+    pub lifetimes: Lifetimes,
+    /// What the memory store may hold.
+    pub limits: StoreLimits,
+    /// Where sessions live.
+    pub store: StoreConfig,
+    /// What the service seals with; `None`: a key that ends with the process.
+    pub keys: Option<KeyRing>,
+}
+
+/// Where sessions live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreConfig {
+    /// In this process.
+    Memory {
+        /// Kept over a graceful restart in this file.
+        snapshot: Option<PathBuf>,
+    },
+}
+
+pub(super) fn read(
+    document: &mut Document<'_>,
+    public_origin: Option<&Origin>,
+) -> Option<SessionConfig> {
+    let base = document.directory();
+    document.section("session", |s| {
+        let keys = read_keys(s);
+        let store = read_store(s, &base, keys.is_some());
+        let lifetimes = read_lifetimes(s);
+        let limits = StoreLimits {
+            max_sessions: s.within("max_sessions", 1..=100_000_000).unwrap_or(1_000_000),
+            max_sessions_per_user: s.within("max_sessions_per_user", 1..=1_000_000).unwrap_or(10),
+            max_bytes: s.within("max_bytes", 1 << 20..=1 << 40).unwrap_or(1 << 30),
+            evict: read_evict(s),
+        };
+        let cookie = read_cookie(s, public_origin)?;
+        Some(SessionConfig { cookie, lifetimes, limits, store, keys })
+    })
+}
+
+/// The ring, if every key in it is good.
+fn read_keys(s: &mut Section<'_, '_>) -> Option<KeyRing> {
+    let texts = s.secrets("keys")?;
+    if texts.is_empty() || texts.len() > MAX_KEYS {
+        let reason = format!("it has {} keys and takes 1 to {MAX_KEYS}", texts.len());
+        s.fault("keys", None, "session_keys_number", &reason, KEYGEN);
+        return None;
+    }
+    let mut keys = Vec::new();
+    for (n, text) in texts.iter().enumerate() {
+        match text.expose().parse() {
+            Ok(key) => keys.push(key),
+            Err(error) => {
+                // Which one it is, without a character of it.
+                let reason = format!("key {}: {error}", n + 1);
+                let error: crate::policy::key::KeyError = error;
+                s.fault("keys", None, error.code(), &reason, KEYGEN);
+            }
+        }
+    }
+    KeyRing::new(keys).filter(|_| !s.is_bad("keys"))
+}
+
+fn read_store(s: &mut Section<'_, '_>, base: &Path, has_keys: bool) -> StoreConfig {
+    let name = s.value::<String>("store");
+    let snapshot = s.value::<PathBuf>("snapshot").map(|path| base.join(path));
+    if !matches!(name.as_deref(), None | Some("memory")) {
+        s.fault("store", name, "store_unknown", "no store has this name", "write \"memory\"");
+    }
+    if snapshot.is_some() && !has_keys && !s.is_bad("keys") {
+        s.fault(
+            "snapshot",
+            None,
+            "session_keys_missing",
+            "it is sealed with the session key, and without session.keys that ends with the process",
+            KEYGEN,
+        );
+    }
+    StoreConfig::Memory { snapshot }
+}
+
+fn read_lifetimes(s: &mut Section<'_, '_>) -> Lifetimes {
+    let lifetimes = Lifetimes {
+        idle: s.duration("idle_timeout").unwrap_or(Duration::from_hours(1)),
+        absolute: s.duration("absolute_timeout").unwrap_or(Duration::from_hours(12)),
+    };
+    let unread = s.is_bad("idle_timeout") || s.is_bad("absolute_timeout");
+    if lifetimes.idle > lifetimes.absolute && !unread {
+        let value = Some(humantime::format_duration(lifetimes.idle).to_string());
+        let absolute = humantime::format_duration(lifetimes.absolute);
+        s.fault(
+            "idle_timeout",
+            value,
+            "idle_beyond_absolute",
+            &format!("it is longer than absolute_timeout ({absolute}), so it would never count"),
+            "make it shorter than absolute_timeout",
+        );
+    }
+    lifetimes
+}
+
+fn read_cookie(s: &mut Section<'_, '_>, public_origin: Option<&Origin>) -> Option<SessionCookie> {
+    let https = public_origin.is_none_or(Origin::is_https);
+    let same_site = read_same_site(s);
+    let domain = s.value::<String>("domain");
+    let name = s.value::<String>("cookie_name");
+    // `__Host-` promises that there is no Domain; `__Secure-` is what remains.
+    let name = name.or_else(|| (domain.is_some() && https).then(|| "__Secure-session".to_owned()));
+    let partitioned = s.value("partitioned").unwrap_or(false);
+    let mut cookie = SessionCookie::new(name.as_deref(), https, same_site, partitioned);
+    if let (Some(domain), Some(origin)) = (domain, public_origin) {
+        cookie = cookie.and_then(|cookie| cookie.for_domain(&domain, origin.host()));
+    }
+    cookie.map_err(|error| report_cookie(s, &error)).ok()
+}
+
+fn read_evict(s: &mut Section<'_, '_>) -> Evict {
+    match s.value::<String>("evict").as_deref() {
+        None | Some("none") => Evict::Nobody,
+        Some("lru") => Evict::LeastRecentlyUsed,
+        Some(other) => {
+            s.fault(
+                "evict",
+                Some(other.to_owned()),
+                "evict_unknown",
+                "not a way to make room",
+                "write \"none\", which refuses logins when the store is full, or \"lru\"",
+            );
+            Evict::Nobody
+        }
+    }
+}
+
+fn read_same_site(s: &mut Section<'_, '_>) -> SameSite {
+    let allowed = s.value("dangerous_allow_cross_site").unwrap_or(false);
+    match s.value::<String>("same_site").as_deref() {
+        None | Some("lax") => SameSite::Lax,
+        Some("strict") => SameSite::Strict,
+        Some("none") => {
+            if !allowed {
+                s.fault("same_site", Some("none".to_owned()), "same_site_none", "the cookie would go out with requests from every site; Safari and Firefox keep it back all the same", "put frontend and service on one site (app.example.com and api.example.com), or set dangerous_allow_cross_site = true");
+            }
+            SameSite::None
+        }
+        Some(other) => {
+            s.fault(
+                "same_site",
+                Some(other.to_owned()),
+                "same_site_unknown",
+                "not a value of SameSite",
+                "write \"lax\", \"strict\" or \"none\"",
+            );
+            SameSite::Lax
+        }
+    }
+}
+
+fn report_cookie(s: &mut Section<'_, '_>, error: &CookieError) {
+    let (key, value, code, mend) = match error {
+        CookieError::Name(name) => (
+            "cookie_name",
+            name.as_str(),
+            "cookie_name_malformed",
+            "write a name such as \"session\"",
+        ),
+        CookieError::PrefixNeedsSecure(name) => (
+            "cookie_name",
+            name.as_str(),
+            "cookie_prefix_needs_https",
+            "use an https public_origin, or a name without prefix",
+        ),
+        CookieError::PrefixForbidsDomain(name) => (
+            "cookie_name",
+            name.as_str(),
+            "cookie_prefix_forbids_domain",
+            "use a name such as \"__Secure-session\", or leave domain out",
+        ),
+        CookieError::Domain(domain) => (
+            "domain",
+            domain.as_str(),
+            "cookie_domain_malformed",
+            "write a host name such as \"example.com\", or leave it out: then only this host gets the cookie",
+        ),
+        CookieError::ForeignDomain { domain, .. } => (
+            "domain",
+            domain.as_str(),
+            "cookie_domain_foreign",
+            "write the host of public_origin or a parent of it, or leave it out",
+        ),
+        CookieError::PublicDomain(domain) => (
+            "domain",
+            domain.as_str(),
+            "cookie_domain_public_suffix",
+            "write a domain of your own, or leave it out",
+        ),
+        CookieError::SameSiteNoneNeedsSecure => (
+            "same_site",
+            "none",
+            "same_site_none_needs_https",
+            "use an https public_origin, or same_site = \"lax\"",
+        ),
+        CookieError::PartitionedNeedsSecure => (
+            "partitioned",
+            "true",
+            "partitioned_needs_https",
+            "use an https public_origin, or leave it out",
+        ),
+    };
+    s.fault(key, Some(value.to_owned()), code, &error.to_string(), mend);
+}
