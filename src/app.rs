@@ -14,7 +14,7 @@ use crate::policy::cors::CorsPolicy;
 use crate::policy::origin::Origin;
 use crate::policy::session::UnixMillis;
 use crate::seal::KeyRing;
-use crate::store::{MemoryStore, Store};
+use crate::store::{CookieStore, MemoryStore, Store};
 
 /// The state behind the filter chain: configuration that was checked, the store, the accounts,
 /// and the two effects.
@@ -74,6 +74,7 @@ impl App {
     pub fn live_sessions(&self) -> usize {
         match &self.store {
             Store::Memory(store) => store.len(),
+            Store::Cookie(_) => 0,
         }
     }
 
@@ -90,6 +91,7 @@ impl App {
     pub(crate) async fn sweep(&self) -> usize {
         match &self.store {
             Store::Memory(store) => store.sweep(self.clock.now()).await,
+            Store::Cookie(_) => 0,
         }
     }
 }
@@ -112,6 +114,13 @@ fn open_store(config: &SessionConfig, keys: &KeyRing, now: UnixMillis) -> (Store
                 }
             };
             (Store::Memory(store), Some(path.clone()))
+        }
+        StoreConfig::Cookie => {
+            tracing::warn!(
+                "sessions are kept in cookies: no session can be listed or ended from another \
+                 browser, and this process forgets at its end who has logged out"
+            );
+            (Store::Cookie(CookieStore::new(keys, config.cookie.name(), config.lifetimes)), None)
         }
     }
 }

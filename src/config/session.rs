@@ -40,6 +40,10 @@ pub enum StoreConfig {
         /// Kept over a graceful restart in this file.
         snapshot: Option<PathBuf>,
     },
+    /// Sealed in the browsers' cookies. No session can be listed or ended from another browser;
+    /// a logout is remembered by this process alone, so a cookie that was copied before works
+    /// again after a restart, and on every other instance, until its time is over.
+    Cookie,
 }
 
 pub(super) fn read(
@@ -88,19 +92,31 @@ fn read_keys(s: &mut Section<'_, '_>) -> Option<KeyRing> {
 fn read_store(s: &mut Section<'_, '_>, base: &Path, has_keys: bool) -> StoreConfig {
     let name = s.value::<String>("store");
     let snapshot = s.value::<PathBuf>("snapshot").map(|path| base.join(path));
-    if !matches!(name.as_deref(), None | Some("memory")) {
-        s.fault("store", name, "store_unknown", "no store has this name", "write \"memory\"");
+    let lacks_keys = !has_keys && !s.is_bad("keys");
+    let store = match name.as_deref() {
+        None | Some("memory") => StoreConfig::Memory { snapshot: snapshot.clone() },
+        Some("cookie") => {
+            if lacks_keys {
+                let reason = "cookies are sealed with the session key, and without session.keys that ends with the process";
+                s.fault("store", None, "session_keys_missing", reason, KEYGEN);
+            }
+            StoreConfig::Cookie
+        }
+        Some(_) => {
+            let mend = "write \"memory\", \"redis\" or \"cookie\"";
+            s.fault("store", name.clone(), "store_unknown", "no store has this name", mend);
+            StoreConfig::Memory { snapshot: None }
+        }
+    };
+    let in_memory = matches!(store, StoreConfig::Memory { .. });
+    if snapshot.is_some() && !in_memory {
+        let reason = "only sessions in memory need one";
+        s.fault("snapshot", None, "snapshot_without_memory", reason, "leave it out");
+    } else if snapshot.is_some() && lacks_keys {
+        let reason = "it is sealed with the session key, and without session.keys that ends with the process";
+        s.fault("snapshot", None, "session_keys_missing", reason, KEYGEN);
     }
-    if snapshot.is_some() && !has_keys && !s.is_bad("keys") {
-        s.fault(
-            "snapshot",
-            None,
-            "session_keys_missing",
-            "it is sealed with the session key, and without session.keys that ends with the process",
-            KEYGEN,
-        );
-    }
-    StoreConfig::Memory { snapshot }
+    store
 }
 
 fn read_lifetimes(s: &mut Section<'_, '_>) -> Lifetimes {

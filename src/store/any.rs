@@ -2,8 +2,8 @@
 
 use crate::policy::session::{Handle, Lifetimes, UnixMillis};
 use crate::store::{
-    Change, Found, Listed, MemoryStore, NewSession, Owner, SessionStore, StoreError, Stored,
-    Ticket, Updated,
+    Change, CookieStore, Found, Listed, MemoryStore, NewSession, Owner, SessionStore, StoreError,
+    Stored, Ticket, Updated,
 };
 
 /// One of the stores. A match instead of a trait object: the memory store's futures need no
@@ -12,6 +12,8 @@ use crate::store::{
 pub enum Store {
     /// In this process.
     Memory(MemoryStore),
+    /// In the browsers.
+    Cookie(CookieStore),
 }
 
 /// Calls the same method of whichever store it is.
@@ -19,6 +21,7 @@ macro_rules! each {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
             Self::Memory($store) => $call,
+            Self::Cookie($store) => $call,
         }
     };
 }

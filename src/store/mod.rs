@@ -3,15 +3,19 @@
 //! | store | where | bounded by | ends a session everywhere |
 //! |---|---|---|---|
 //! | [`MemoryStore`] | this process | `max_sessions`, `max_bytes` | yes |
+//! | [`CookieStore`] | the browser, sealed | what a cookie holds | in this process, until it stops |
 //!
 //! `conformance` is the suite that all of them pass, races included.
 
 mod any;
 mod codec;
+mod cookie;
+mod graves;
 mod memory;
 mod record;
 
 pub use any::Store;
+pub use cookie::CookieStore;
 pub use memory::{Evict, MemoryStore, SnapshotError, StoreLimits};
 pub use record::{
     Change, Found, IdpSession, Listed, NewSession, Owner, Stored, Ticket, Tokens, Updated,

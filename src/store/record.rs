@@ -15,7 +15,15 @@ use crate::secret::Secret;
 pub struct Ticket {
     secret: SessionSecret,
     key: StoreKey,
-    held: Option<Box<Stored>>,
+    held: Option<Box<Held>>,
+}
+
+/// A session that came in its cookie.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) stored: Stored,
+    /// When the cookie ends, whatever the configuration has become since.
+    pub(crate) ends: UnixMillis,
 }
 
 impl Ticket {
@@ -27,8 +35,7 @@ impl Ticket {
     }
 
     /// The ticket of a cookie that holds its session.
-    #[must_use]
-    pub(crate) fn holding(secret: SessionSecret, held: Stored) -> Self {
+    pub(crate) fn holding(secret: SessionSecret, held: Held) -> Self {
         Self { held: Some(Box::new(held)), ..Self::new(secret) }
     }
 
@@ -44,7 +51,7 @@ impl Ticket {
         &self.key
     }
 
-    pub(crate) fn held(&self) -> Option<&Stored> {
+    pub(crate) fn held(&self) -> Option<&Held> {
         self.held.as_deref()
     }
 }

@@ -6,7 +6,6 @@
 //! takes them the other way round, and none is held across an await.
 
 mod budget;
-mod graves;
 mod owners;
 mod shard;
 mod slab;
@@ -17,26 +16,31 @@ pub use snapshot::SnapshotError;
 use std::future::ready;
 use std::hash::BuildHasher as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 use self::budget::{Budget, Load};
-use self::graves::End;
 use self::owners::{Owners, SessionId};
 use self::shard::{Candidate, Shard, Slot, Timing};
 use crate::policy::session::{Handle, Lifetimes, StoreKey, UnixMillis};
+use crate::store::graves::End;
 use crate::store::{
     Change, Found, Listed, NewSession, Owner, SessionStore, StoreError, Stored, Ticket, Updated,
 };
 
 /// Enough that two requests rarely want the same one, and that a table of one is small to grow.
-const SHARDS: usize = 256;
-/// Locks for the users' rings.
-const RINGS: usize = 64;
+/// No power of two: tables double, and with so many they are nearly full, not half empty, when the
+/// store holds the million that is its default.
+const SHARDS: usize = 320;
+/// Locks for the users' rings; as above.
+const RINGS: usize = 80;
 /// What a session takes beyond its payload: slot, node, and the counters and rounding of the
 /// allocation that holds its text. A test compares it with the machine's own account.
 const OVERHEAD: usize = Shard::SLOT_BYTES + Owners::NODE_BYTES + 32;
+/// For how long an end is remembered.
+const REMEMBERED: Duration = Duration::from_hours(1);
 /// Ends that are remembered: at most a sixteenth of the sessions, and at most so many.
 const MOST_GRAVES: usize = 1 << 16;
 /// Beyond these, a user's oldest sessions go without a look for expired ones.
@@ -234,7 +238,7 @@ impl MemoryStore {
         let names = self.names(&stored);
         let index = shard_index(key);
         let mut shard = lock(&self.shards[index]);
-        let slot = shard.insert(self.timing, Slot::new(*key, stored, owner, 0), now);
+        let slot = shard.insert(self.timing, Slot::new(*key, stored, 0), now);
         let id = SessionId::new(index, slot);
         let node = rings.of(owner).push(owner, id);
         if let Some(slot) = shard.at_mut(slot) {
@@ -255,9 +259,9 @@ impl MemoryStore {
         let index = shard_index(key);
         let mut shard = lock(&self.shards[index]);
         let (at, slot) = shard.remove(key)?;
-        shard.graves.bury(key, end, now, self.graves_a_shard());
+        shard.graves.bury(key, end, now, now.after(REMEMBERED), self.graves_a_shard());
         drop(shard);
-        rings.of(slot.owner).remove(slot.node);
+        rings.of(self.hash(slot.stored.owner())).remove(slot.node);
         self.unname(self.names(&slot.stored), SessionId::new(index, at));
         Some(slot.stored)
     }
@@ -272,7 +276,8 @@ impl MemoryStore {
     ) -> Option<Stored> {
         let owner = self.owner_of(key)?;
         let mut rings = self.lock_rings(owner, owner);
-        self.shard(key).find(key).filter(|slot| slot.owner == owner && still(slot))?;
+        let is_theirs = |slot: &&Slot| self.hash(slot.stored.owner()) == owner;
+        self.shard(key).find(key).filter(is_theirs).filter(|slot| still(slot))?;
         let stored = self.take_out(&mut rings, key, end, now)?;
         self.budget.give_back(load_of(&stored));
         Some(stored)
@@ -435,7 +440,7 @@ impl MemoryStore {
     }
 
     fn owner_of(&self, key: &StoreKey) -> Option<u64> {
-        self.shard(key).find(key).map(|slot| slot.owner)
+        self.shard(key).find(key).map(|slot| self.hash(slot.stored.owner()))
     }
 
     fn graves_a_shard(&self) -> usize {

@@ -11,7 +11,7 @@ use super::slab::Slab;
 pub(super) struct SessionId(NonZeroU32);
 
 impl SessionId {
-    const SHARD_BITS: u32 = 8;
+    const SHARD_BITS: u32 = 9;
 
     pub(super) fn new(shard: usize, slot: u32) -> Self {
         let shard = u32::try_from(shard).unwrap_or(0);
@@ -51,7 +51,7 @@ pub(super) struct Owners {
 
 impl Owners {
     /// What a session takes here, its share of the table included.
-    pub(super) const NODE_BYTES: usize = Slab::<Node>::PLACE_BYTES + 12;
+    pub(super) const NODE_BYTES: usize = Slab::<Node>::PLACE_BYTES + 8;
 
     /// How many sessions a user has.
     pub(super) fn count(&self, owner: u64) -> usize {
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn numbers_come_back() {
-        for (shard, slot) in [(0, 0), (255, 0), (0, 1 << 20), (255, (1 << 24) - 2)] {
+        for (shard, slot) in [(0, 0), (511, 0), (0, 1 << 20), (511, (1 << 23) - 2)] {
             let id = SessionId::new(shard, slot);
             assert_eq!((id.shard(), id.slot()), (shard, slot));
         }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
-use super::graves::Graves;
 use super::slab::{NOWHERE, Slab};
 use crate::policy::session::{Lifetimes, StoreKey, UnixMillis};
 use crate::store::Stored;
+use crate::store::graves::Graves;
 
 const BUCKETS: u64 = 256;
 /// An idle timeout takes so many buckets; fewer than there are, so that no two ends meet in one.
@@ -47,7 +47,6 @@ impl Timing {
 pub(super) struct Slot {
     pub(super) key: StoreKey,
     pub(super) stored: Stored,
-    pub(super) owner: u64,
     /// In [`Owners`](super::owners::Owners).
     pub(super) node: u32,
     previous: u32,
@@ -56,8 +55,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(key: StoreKey, stored: Stored, owner: u64, node: u32) -> Self {
-        Self { key, stored, owner, node, previous: NOWHERE, next: NOWHERE, bucket: 0 }
+    pub(super) fn new(key: StoreKey, stored: Stored, node: u32) -> Self {
+        Self { key, stored, node, previous: NOWHERE, next: NOWHERE, bucket: 0 }
     }
 }
 
@@ -83,7 +82,7 @@ pub(super) struct Shard {
 impl Shard {
     /// What a session takes here, its share of the table included: five bytes a bucket, from half
     /// to seven eighths of them taken.
-    pub(super) const SLOT_BYTES: usize = Slab::<Slot>::PLACE_BYTES + 12;
+    pub(super) const SLOT_BYTES: usize = Slab::<Slot>::PLACE_BYTES + 8;
 
     pub(super) fn find(&self, key: &StoreKey) -> Option<&Slot> {
         self.slots.get(self.position(key)?)

@@ -52,9 +52,10 @@ fn assert_sound(store: &MemoryStore, sessions: usize) {
     let mut listed = 0;
     for shard in &store.shards {
         for slot in lock(shard).iter() {
-            let ring = lock(&store.rings[ring_index(slot.owner)]);
+            let owner = store.hash(slot.stored.owner());
+            let ring = lock(&store.rings[ring_index(owner)]);
             let at = |id: SessionId| id.shard() == shard_index(&slot.key);
-            listed += usize::from(ring.oldest_first(slot.owner).any(at));
+            listed += usize::from(ring.oldest_first(owner).any(at));
         }
     }
     assert_eq!((store.len(), slots, listed), (sessions, sessions, sessions));
@@ -223,6 +224,6 @@ fn everything_at_once_leaves_it_sound() {
 
 #[test]
 fn a_session_is_small() {
-    assert!(Shard::SLOT_BYTES <= 112 + 12, "{}", Shard::SLOT_BYTES);
-    assert!(OVERHEAD <= 200, "{OVERHEAD}");
+    // `cargo bench --bench memory` compares this with what the machine counts.
+    assert!(OVERHEAD <= 180, "{OVERHEAD}");
 }

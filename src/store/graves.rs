@@ -2,12 +2,8 @@
 //! and "revoked" after a logout elsewhere, not "no session".
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
 
 use crate::policy::session::{StoreKey, UnixMillis};
-
-/// For how long.
-const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +23,15 @@ pub(super) struct Graves {
 }
 
 impl Graves {
-    /// Remembers an end; the oldest make room.
-    pub(super) fn bury(&mut self, key: &StoreKey, end: End, now: UnixMillis, most: usize) {
+    /// Remembers an end until then; the oldest make room.
+    pub(super) fn bury(
+        &mut self,
+        key: &StoreKey,
+        end: End,
+        now: UnixMillis,
+        until: UnixMillis,
+        most: usize,
+    ) {
         while let Some(first) = self.order.front() {
             let over = self.ends.get(first).is_none_or(|(_, until)| *until < now);
             if !over && self.order.len() < most {
@@ -37,7 +40,7 @@ impl Graves {
             self.ends.remove(first);
             self.order.pop_front();
         }
-        if most > 0 && self.ends.insert(name(key), (end, now.after(REMEMBERED))).is_none() {
+        if most > 0 && self.ends.insert(name(key), (end, until)).is_none() {
             self.order.push_back(name(key));
         }
     }
@@ -61,20 +64,19 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_remembered_for_an_hour_and_so_many() {
+    fn ends_are_remembered_for_a_while_and_so_many() {
         let mut graves = Graves::default();
-        let now = UnixMillis(1_000);
+        let (now, end) = (UnixMillis(1_000), UnixMillis(2_000));
         for n in 0..4 {
-            graves.bury(&key(n), End::Revoked, now, 3);
+            graves.bury(&key(n), End::Revoked, now, end, 3);
         }
         let found = |graves: &Graves, now| {
             (0..4).map(|n| graves.find(&key(n), now).is_some()).collect::<Vec<_>>()
         };
         assert_eq!(found(&graves, now), [false, true, true, true]);
-        let end = now.after(REMEMBERED);
         assert_eq!(graves.find(&key(3), end), Some(End::Revoked));
         assert_eq!(graves.find(&key(3), UnixMillis(end.0 + 1)), None);
-        graves.bury(&key(9), End::Expired, UnixMillis(end.0 + 1), 3);
+        graves.bury(&key(9), End::Expired, UnixMillis(2_001), UnixMillis(3_000), 3);
         assert_eq!((graves.ends.len(), graves.order.len()), (1, 1));
     }
 }
