@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use crate::config::{Config, SessionConfig, StoreConfig};
+use crate::config::{Config, RedisConfig, SessionConfig, StoreConfig};
 use crate::effects::{Clock, IdSource, SystemClock, SystemIds};
 use crate::identity::LocalAccounts;
 use crate::live::LivePolicy;
@@ -14,7 +14,7 @@ use crate::policy::cors::CorsPolicy;
 use crate::policy::origin::Origin;
 use crate::policy::session::UnixMillis;
 use crate::seal::KeyRing;
-use crate::store::{CookieStore, MemoryStore, Store};
+use crate::store::{CookieStore, MemoryStore, RedisStore, Store};
 
 /// The state behind the filter chain: configuration that was checked, the store, the accounts,
 /// and the two effects.
@@ -74,7 +74,7 @@ impl App {
     pub fn live_sessions(&self) -> usize {
         match &self.store {
             Store::Memory(store) => store.len(),
-            Store::Cookie(_) => 0,
+            Store::Cookie(_) | Store::Redis(_) => 0,
         }
     }
 
@@ -91,7 +91,7 @@ impl App {
     pub(crate) async fn sweep(&self) -> usize {
         match &self.store {
             Store::Memory(store) => store.sweep(self.clock.now()).await,
-            Store::Cookie(_) => 0,
+            Store::Cookie(_) | Store::Redis(_) => 0,
         }
     }
 }
@@ -114,6 +114,14 @@ fn open_store(config: &SessionConfig, keys: &KeyRing, now: UnixMillis) -> (Store
                 }
             };
             (Store::Memory(store), Some(path.clone()))
+        }
+        StoreConfig::Redis(RedisConfig { url, cluster }) => {
+            let per_user = config.limits.max_sessions_per_user;
+            match RedisStore::new(url.expose(), *cluster, config.lifetimes, per_user) {
+                Ok(store) => (Store::Redis(Box::new(store)), None),
+                // The configuration has checked it.
+                Err(error) => unreachable!("{error}"),
+            }
         }
         StoreConfig::Cookie => {
             tracing::warn!(

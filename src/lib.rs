@@ -45,7 +45,8 @@ pub mod store;
 
 pub use app::App;
 pub use config::{
-    Config, ConfigError, DEVELOPMENT, Frontend, LogConfig, ServerConfig, SessionConfig, StoreConfig,
+    Config, ConfigError, DEVELOPMENT, Frontend, LogConfig, RedisConfig, ServerConfig,
+    SessionConfig, StoreConfig,
 };
 pub use error::ApiError;
 pub use filters::{cors, service};

@@ -5,7 +5,7 @@ mod reader;
 mod session;
 
 pub use reader::ConfigError;
-pub use session::{SessionConfig, StoreConfig};
+pub use session::{RedisConfig, SessionConfig, StoreConfig};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -22,7 +21,6 @@ const LATER: &[&str] = &[
     "gateway",
     "oidc",
     "rate_limit",
-    "redis",
     "return_url",
     "token",
     "logout.revoke",
@@ -240,17 +238,30 @@ impl Section<'_, '_> {
         Some(list.into_iter().map(Spanned::into_inner).collect())
     }
 
+    /// A string that no message repeats.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret<String>> {
+        self.hidden(key, "it must be a string", "write a string: \"…\"")
+    }
+
     /// A list of strings that no message repeats.
     pub(super) fn secrets(&mut self, key: &'static str) -> Option<Vec<Secret<String>>> {
+        self.hidden(key, "it must be a list of strings", "write a list of strings: [\"…\"]")
+    }
+
+    fn hidden<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+        reason: &str,
+        mend: &str,
+    ) -> Option<T> {
         self.known.push(key);
         let value = self.table.remove(key)?;
         self.spans.push((key, None, value.span().start));
-        let list = Deserialize::deserialize(value.into_deserializer()).ok();
-        if list.is_none() {
-            let mend = "write a list of strings: [\"…\"]";
-            self.fault(key, None, "wrong_type", "it must be a list of strings", mend);
+        let value = T::deserialize(value.into_deserializer()).ok();
+        if value.is_none() {
+            self.fault(key, None, "wrong_type", reason, mend);
         }
-        list
+        value
     }
 
     /// A string that parses into `T`.

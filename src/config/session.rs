@@ -10,7 +10,8 @@ use crate::policy::cookie::{CookieError, SessionCookie};
 use crate::policy::origin::Origin;
 use crate::policy::session::Lifetimes;
 use crate::seal::KeyRing;
-use crate::store::{Evict, StoreLimits};
+use crate::secret::Secret;
+use crate::store::{Evict, RedisStore, StoreLimits};
 
 const KEYGEN: &str = "run `withcreds keygen` and put what it prints first in session.keys";
 /// More keys than that nobody rotates through; each one costs time on every forged cookie.
@@ -44,6 +45,17 @@ pub enum StoreConfig {
     /// a logout is remembered by this process alone, so a cookie that was copied before works
     /// again after a restart, and on every other instance, until its time is over.
     Cookie,
+    /// In a Redis or Valkey server.
+    Redis(RedisConfig),
+}
+
+/// `[redis]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// Where it is; there may be a password in it.
+    pub url: Secret<String>,
+    /// Whether it is one of a cluster.
+    pub cluster: bool,
 }
 
 pub(super) fn read(
@@ -51,9 +63,10 @@ pub(super) fn read(
     public_origin: Option<&Origin>,
 ) -> Option<SessionConfig> {
     let base = document.directory();
+    let redis = read_redis(document);
     document.section("session", |s| {
         let keys = read_keys(s);
-        let store = read_store(s, &base, keys.is_some());
+        let store = read_store(s, &base, keys.is_some(), redis);
         let lifetimes = read_lifetimes(s);
         let limits = StoreLimits {
             max_sessions: s.within("max_sessions", 1..=100_000_000).unwrap_or(1_000_000),
@@ -63,6 +76,26 @@ pub(super) fn read(
         };
         let cookie = read_cookie(s, public_origin)?;
         Some(SessionConfig { cookie, lifetimes, limits, store, keys })
+    })
+}
+
+/// Where the server is, if `[redis]` was written.
+struct Redis {
+    config: Option<RedisConfig>,
+    written: bool,
+}
+
+fn read_redis(document: &mut Document<'_>) -> Redis {
+    document.section("redis", |s| {
+        let url = s.secret("url");
+        let cluster = s.value("cluster").unwrap_or(false);
+        let bad = url.as_ref().and_then(|url| RedisStore::check_url(url.expose(), cluster).err());
+        if let Some(error) = bad {
+            let mend = "write a URL such as \"redis://127.0.0.1:6379\", \"rediss://user:password@host\" or \"redis+unix:///run/redis.sock\"";
+            s.fault("url", None, "redis_url_malformed", &error.to_string(), mend);
+        }
+        let written = s.has("url");
+        Redis { config: url.map(|url| RedisConfig { url, cluster }), written }
     })
 }
 
@@ -89,7 +122,7 @@ fn read_keys(s: &mut Section<'_, '_>) -> Option<KeyRing> {
     KeyRing::new(keys).filter(|_| !s.is_bad("keys"))
 }
 
-fn read_store(s: &mut Section<'_, '_>, base: &Path, has_keys: bool) -> StoreConfig {
+fn read_store(s: &mut Section<'_, '_>, base: &Path, has_keys: bool, redis: Redis) -> StoreConfig {
     let name = s.value::<String>("store");
     let snapshot = s.value::<PathBuf>("snapshot").map(|path| base.join(path));
     let lacks_keys = !has_keys && !s.is_bad("keys");
@@ -102,13 +135,29 @@ fn read_store(s: &mut Section<'_, '_>, base: &Path, has_keys: bool) -> StoreConf
             }
             StoreConfig::Cookie
         }
+        Some("redis") => match redis.config {
+            Some(config) => StoreConfig::Redis(config),
+            None => {
+                if !redis.written {
+                    let mend = "write [redis] and url = \"redis://127.0.0.1:6379\" below it";
+                    s.fault(
+                        "store",
+                        name.clone(),
+                        "redis_url_missing",
+                        "nobody knows where the server is",
+                        mend,
+                    );
+                }
+                StoreConfig::Memory { snapshot: None }
+            }
+        },
         Some(_) => {
             let mend = "write \"memory\", \"redis\" or \"cookie\"";
             s.fault("store", name.clone(), "store_unknown", "no store has this name", mend);
             StoreConfig::Memory { snapshot: None }
         }
     };
-    let in_memory = matches!(store, StoreConfig::Memory { .. });
+    let in_memory = matches!(name.as_deref(), None | Some("memory"));
     if snapshot.is_some() && !in_memory {
         let reason = "only sessions in memory need one";
         s.fault("snapshot", None, "snapshot_without_memory", reason, "leave it out");

@@ -2,8 +2,8 @@
 
 use crate::policy::session::{Handle, Lifetimes, UnixMillis};
 use crate::store::{
-    Change, CookieStore, Found, Listed, MemoryStore, NewSession, Owner, SessionStore, StoreError,
-    Stored, Ticket, Updated,
+    Change, CookieStore, Found, Listed, MemoryStore, NewSession, Owner, RedisStore, SessionStore,
+    StoreError, Stored, Ticket, Updated,
 };
 
 /// One of the stores. A match instead of a trait object: the memory store's futures need no
@@ -14,6 +14,8 @@ pub enum Store {
     Memory(MemoryStore),
     /// In the browsers.
     Cookie(CookieStore),
+    /// In a server that several instances share.
+    Redis(Box<RedisStore>),
 }
 
 /// Calls the same method of whichever store it is.
@@ -22,6 +24,10 @@ macro_rules! each {
         match $self {
             Self::Memory($store) => $call,
             Self::Cookie($store) => $call,
+            Self::Redis(boxed) => {
+                let $store = &**boxed;
+                $call
+            }
         }
     };
 }

@@ -3,6 +3,7 @@
 //! A [`Browser`] keeps the cookie, as browsers do, so that stores whose cookies change with use
 //! are met in the same words as the others.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +27,18 @@ pub(crate) struct Bench<S> {
     pub(crate) start: UnixMillis,
     /// Whether it knows the sessions of other browsers.
     pub(crate) lists: bool,
+    /// What the store needs beside it, such as a server.
+    pub(crate) kept: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl<S> Clone for Bench<S> {
     fn clone(&self) -> Self {
-        Self { store: Arc::clone(&self.store), start: self.start, lists: self.lists }
+        Self {
+            store: Arc::clone(&self.store),
+            start: self.start,
+            lists: self.lists,
+            kept: self.kept.clone(),
+        }
     }
 }
 

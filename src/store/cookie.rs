@@ -280,7 +280,7 @@ mod tests {
 
     async fn bench() -> Option<Bench<CookieStore>> {
         let store = CookieStore::new(&KeyRing::random(), "__Host-session", LIFETIMES);
-        Some(Bench { store: Arc::new(store), start: START, lists: false })
+        Some(Bench { store: Arc::new(store), start: START, lists: false, kept: None })
     }
 
     mod conforms {

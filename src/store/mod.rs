@@ -3,6 +3,7 @@
 //! | store | where | bounded by | ends a session everywhere |
 //! |---|---|---|---|
 //! | [`MemoryStore`] | this process | `max_sessions`, `max_bytes` | yes |
+//! | [`RedisStore`] | a Redis or Valkey server, sealed | that server's memory | yes |
 //! | [`CookieStore`] | the browser, sealed | what a cookie holds | in this process, until it stops |
 //!
 //! `conformance` is the suite that all of them pass, races included.
@@ -13,6 +14,7 @@ mod cookie;
 mod graves;
 mod memory;
 mod record;
+mod redis;
 
 pub use any::Store;
 pub use cookie::CookieStore;
@@ -20,6 +22,7 @@ pub use memory::{Evict, MemoryStore, SnapshotError, StoreLimits};
 pub use record::{
     Change, Found, IdpSession, Listed, NewSession, Owner, Stored, Ticket, Tokens, Updated,
 };
+pub use redis::{RedisStore, RedisUrlError};
 
 use crate::policy::session::{Handle, Lifetimes, SessionSecret, UnixMillis};
 

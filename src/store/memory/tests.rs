@@ -18,7 +18,7 @@ fn store(max_sessions: usize, max_sessions_per_user: usize) -> MemoryStore {
 }
 
 async fn bench() -> Option<Bench<MemoryStore>> {
-    Some(Bench { store: Arc::new(store(1000, PER_USER)), start: START, lists: true })
+    Some(Bench { store: Arc::new(store(1000, PER_USER)), start: START, lists: true, kept: None })
 }
 
 mod conforms {
@@ -139,7 +139,7 @@ fn the_least_recently_used_go_where_that_is_wanted() {
 
 #[test]
 fn the_expired_are_swept_and_remembered() {
-    let store = store(10_000, 10);
+    let store = store(100_000, 10);
     for n in 0..1000 {
         add(&store, n, &format!("user{n}"), START.after(Duration::from_millis(n))).unwrap();
     }
