@@ -35,6 +35,9 @@ pub enum ApiError {
     /// No such path.
     #[error("there is nothing at this path")]
     NotFound,
+    /// No session of this user has that handle.
+    #[error("you have no such session")]
+    NoSuchSession,
     /// The path exists, but not for this method.
     #[error("this path does not take {method}: it takes {}", allowed.join(", "))]
     MethodNotAllowed {
@@ -148,7 +151,7 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED
             }
             Self::Csrf(_) | Self::CrossSiteLogout => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuchSession => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -178,6 +181,7 @@ impl ApiError {
             Self::Csrf(_) => "csrf_failed",
             Self::CrossSiteLogout => "cross_site_logout",
             Self::NotFound => "not_found",
+            Self::NoSuchSession => "no_such_session",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",

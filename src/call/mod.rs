@@ -13,6 +13,7 @@ use http::{HeaderMap, Method};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::policy::agent::Agent;
+use crate::policy::session::Handle;
 use crate::store::{Found, SessionStore as _, Stored, Ticket};
 
 /// One call of the API.
@@ -28,6 +29,15 @@ pub(crate) enum Call {
     LogOutByNavigation,
     /// `POST /api/auth/logout`: a script asks.
     LogOut,
+    /// `GET /api/auth/sessions`.
+    ListSessions,
+    /// `DELETE /api/auth/sessions/{handle}`; `None`: what stands there is no handle.
+    EndSession(Option<Handle>),
+    /// `DELETE /api/auth/sessions`.
+    EndSessions {
+        /// `?except=current`: all others.
+        except_current: bool,
+    },
     /// `GET /api/example`, in development only.
     Example,
 }

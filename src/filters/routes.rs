@@ -6,6 +6,7 @@ use warp::{Filter, Rejection};
 
 use crate::call::{Body, Call};
 use crate::error::ApiError;
+use crate::policy::session::Handle;
 
 const READ: &[&str] = &["GET", "HEAD"];
 
@@ -29,6 +30,21 @@ pub(super) fn call(
         .and(warp::path!("logout"))
         .and(only(&["GET", "POST"]))
         .map(|method| if method == Method::POST { Call::LogOut } else { Call::LogOutByNavigation });
+    let sessions = auth
+        .and(warp::path!("sessions"))
+        .and(only(&["GET", "HEAD", "DELETE"]))
+        .and(except_current())
+        .map(|method, except_current| {
+            if method == Method::DELETE {
+                Call::EndSessions { except_current }
+            } else {
+                Call::ListSessions
+            }
+        });
+    let one_session = auth
+        .and(warp::path!("sessions" / String))
+        .and(only(&["DELETE"]))
+        .map(|handle: String, _method| Call::EndSession(Handle::parse(&handle)));
     let example = warp::path!("api" / "example")
         .and_then(
             move || async move { if example { Ok(()) } else { Err(warp::reject::not_found()) } },
@@ -37,7 +53,8 @@ pub(super) fn call(
         .and(only(READ))
         .map(|_method| Call::Example);
 
-    session.or(login).unify().or(logout).unify().or(example).unify()
+    let sessions = sessions.or(one_session).unify();
+    session.or(login).unify().or(logout).unify().or(sessions).unify().or(example).unify()
 }
 
 /// Passes these methods; answers others with 405 and `Allow`. Put behind the path, so that a
@@ -56,16 +73,34 @@ fn only(
 
 /// `?slide=true|false`; other parameters are ignored.
 fn slide() -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
+    one_of("slide", "true or false", |value| match value {
+        None | Some("true") => Some(true),
+        Some("false") => Some(false),
+        Some(_) => None,
+    })
+}
+
+/// `?except=current`; other parameters are ignored.
+fn except_current()
+-> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
+    one_of("except", "current", |value| match value {
+        None => Some(false),
+        Some("current") => Some(true),
+        Some(_) => None,
+    })
+}
+
+/// What `read` makes of a query parameter; a 400 if it makes nothing of it.
+fn one_of(
+    name: &'static str,
+    expected: &'static str,
+    read: fn(Option<&str>) -> Option<bool>,
+) -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    query.and_then(|query: String| async move {
-        match query.split('&').filter_map(|pair| pair.strip_prefix("slide=")).next_back() {
-            None | Some("true") => Ok(true),
-            Some("false") => Ok(false),
-            Some(_) => Err(warp::reject::custom(ApiError::InvalidQuery {
-                name: "slide",
-                expected: "true or false",
-            })),
-        }
+    query.and_then(move |query: String| async move {
+        let values = query.split('&').filter_map(|pair| pair.split_once('='));
+        let value = values.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back();
+        read(value).ok_or(warp::reject::custom(ApiError::InvalidQuery { name, expected }))
     })
 }
 

@@ -8,7 +8,7 @@ use warp::reply::{Reply as _, Response};
 use crate::app::App;
 use crate::call::Visitor;
 use crate::error::ApiError;
-use crate::handlers::set_cookie;
+use crate::handlers::clear_cookies;
 use crate::policy::csrf;
 use crate::reply;
 use crate::store::SessionStore as _;
@@ -66,9 +66,4 @@ async fn end_session(app: &App, visitor: &Visitor) -> Result<(), ApiError> {
         tracing::info!(event = "logout", "logged out");
     }
     Ok(())
-}
-
-fn clear_cookies(app: &App, response: &mut Response) -> Result<(), ApiError> {
-    set_cookie(response, app.cookie.clear())?;
-    set_cookie(response, app.cookie.clear_csrf(csrf::COOKIE_NAME))
 }

@@ -3,6 +3,7 @@
 mod login;
 mod logout;
 mod session;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use warp::reply::Response;
 use crate::app::App;
 use crate::call::{Call, Visitor};
 use crate::error::ApiError;
+use crate::policy::csrf;
 use crate::store::{SessionStore as _, Stored, Ticket};
 
 /// Answers a call.
@@ -24,6 +26,11 @@ pub(crate) async fn answer(
     match call {
         Call::ReadSession { slide } => session::read(&app, &visitor, slide).await,
         Call::LogIn(body) => login::log_in(&app, &visitor, body).await,
+        Call::ListSessions => sessions::list(&app, &visitor).await,
+        Call::EndSession(handle) => sessions::end_one(&app, &visitor, handle).await,
+        Call::EndSessions { except_current } => {
+            sessions::end_all(&app, &visitor, except_current).await
+        }
         Call::LogOut => logout::by_script(&app, &visitor).await,
         Call::LogOutByNavigation => logout::by_navigation(&app, &visitor).await,
         Call::Example => session::example(&app, &visitor).await,
@@ -42,6 +49,12 @@ fn keep(
         set_cookie(response, app.cookie.set(app.store.cookie_value(ticket, stored)))?;
     }
     Ok(())
+}
+
+/// Makes the browser forget the session and its token.
+fn clear_cookies(app: &App, response: &mut Response) -> Result<(), ApiError> {
+    set_cookie(response, app.cookie.clear())?;
+    set_cookie(response, app.cookie.clear_csrf(csrf::COOKIE_NAME))
 }
 
 /// Adds a `Set-Cookie` line.

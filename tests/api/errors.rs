@@ -10,6 +10,7 @@ async fn every_error_is_json_and_readable_by_the_listed_origin_only() {
     for (case, method, path, headers, body, status, code) in [
         ("anonymous", "GET", "/api/auth/session", vec![], "", 401, "no_session"),
         ("anonymous example", "GET", "/api/example", vec![], "", 401, "no_session"),
+        ("anonymous list", "GET", "/api/auth/sessions", vec![], "", 401, "no_session"),
         ("unknown path", "GET", "/api/auth/nope", vec![], "", 404, "not_found"),
         ("beyond a path", "GET", "/api/auth/session/x", vec![], "", 404, "not_found"),
         ("root", "GET", "/", vec![], "", 404, "not_found"),
@@ -111,6 +112,8 @@ async fn a_wrong_method_is_told_which_there_are() {
         ("/api/auth/session", "GET, HEAD"),
         ("/api/auth/login", "POST"),
         ("/api/auth/logout", "GET, POST"),
+        ("/api/auth/sessions", "GET, HEAD, DELETE"),
+        ("/api/auth/sessions/x", "DELETE"),
         ("/api/example", "GET, HEAD"),
     ] {
         let answer = app.client().send("PATCH", path, &[], "").await;

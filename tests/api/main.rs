@@ -14,4 +14,6 @@ mod hostile;
 mod malformed;
 // Starting, stopping, ports.
 mod lifecycle;
+// The stores other than memory, as clients meet them.
+mod stores;
 mod support;

@@ -178,3 +178,86 @@ async fn head_is_get_without_a_body() {
     let answer = app.logged_in().await.send("HEAD", "/api/auth/session", &[], "").await;
     assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
 }
+
+#[tokio::test]
+async fn a_user_sees_and_ends_their_sessions() {
+    let app = TestApp::start().await;
+    let (mut laptop, mut phone, mut other) =
+        (app.logged_in().await, app.client(), app.logged_in().await);
+    let login = serde_json::json!({ "username": "demo", "password": app.password }).to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("user-agent", "Mozilla/5.0 (Linux; Android 10; K) Chrome/140.0.0.0 Mobile Safari/537.36"),
+    ];
+    let answer = phone.send("POST", "/api/auth/login", &headers, &login).await;
+    assert_eq!(answer.status.as_u16(), 200);
+
+    let answer = laptop.send("GET", "/api/auth/sessions", &[], "").await;
+    let json = answer.json();
+    let lines = json["sessions"].as_array().expect("a list");
+    let browsers: Vec<_> =
+        lines.iter().map(|line| line["browser"].as_str().unwrap_or("")).collect();
+    assert_eq!(browsers, ["Chrome on Android", "unknown", "unknown"], "newest first");
+    let current: Vec<_> = lines.iter().map(|line| line["current"] == true).collect();
+    assert_eq!(current, [false, false, true]);
+    assert!(lines[0]["createdAt"].as_u64() >= lines[2]["createdAt"].as_u64());
+    assert!(lines[2]["lastSeenAt"].as_u64() >= lines[2]["createdAt"].as_u64());
+    // What is listed opens nothing.
+    let text = String::from_utf8(answer.body.to_vec()).expect("text");
+    for client in [&laptop, &phone, &other] {
+        assert!(!text.contains(client.cookie("session").expect("a cookie")));
+    }
+
+    let (handles, _) = laptop.handles().await;
+    let path = |n: usize| format!("/api/auth/sessions/{}", handles[n]);
+    let answer = laptop.delete(&path(0)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["ended"]), (200, &1.into()));
+    assert_eq!(phone.session().await.code(), "revoked");
+    assert_eq!(laptop.delete(&path(0)).await.code(), "no_such_session");
+
+    let answer = laptop.delete("/api/auth/sessions?except=current").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["ended"]), (200, &1.into()));
+    assert_eq!(other.session().await.code(), "revoked");
+    assert_eq!(laptop.session().await.status.as_u16(), 200);
+
+    let last = laptop.clone();
+    let answer = laptop.delete("/api/auth/sessions").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["ended"]), (200, &1.into()));
+    assert_eq!(laptop.cookies, [], "the browser forgets it, too");
+    assert_eq!(last.clone().session().await.code(), "revoked");
+    assert_eq!(app.app.live_sessions(), 0);
+}
+
+#[tokio::test]
+async fn ending_one_s_own_session_by_its_handle_is_a_logout() {
+    let app = TestApp::start().await;
+    let mut client = app.logged_in().await;
+    let (handles, current) = client.handles().await;
+    let answer = client.delete(&format!("/api/auth/sessions/{}", handles[current])).await;
+    assert_eq!(answer.status.as_u16(), 200);
+    assert_eq!((client.cookies.len(), app.app.live_sessions()), (0, 0));
+}
+
+#[tokio::test]
+async fn sessions_are_guarded_like_everything_that_changes_something() {
+    let app = TestApp::start().await;
+    let mut client = app.logged_in().await;
+    let (handles, _) = client.handles().await;
+    let one = format!("/api/auth/sessions/{}", handles[0]);
+    let token = client.csrf.take();
+    for path in ["/api/auth/sessions", &one] {
+        assert_eq!(client.delete(path).await.code(), "csrf_failed", "{path}");
+        assert_eq!(app.client().delete(path).await.code(), "no_session", "{path}");
+    }
+    client.csrf = token;
+    for (path, code) in [
+        ("/api/auth/sessions?except=others", "invalid_query"),
+        ("/api/auth/sessions/nothing", "no_such_session"),
+        ("/api/auth/sessions/..%2f", "no_such_session"),
+        ("/api/auth/sessions/AAAAAAAAAAAAAAAA", "no_such_session"),
+        ("/api/auth/sessions/a/b", "not_found"),
+    ] {
+        assert_eq!(client.delete(path).await.code(), code, "{path}");
+    }
+    assert_eq!(client.session().await.status.as_u16(), 200);
+}

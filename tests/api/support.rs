@@ -67,6 +67,11 @@ impl TestApp {
         Client { addr: self.addr, origin: Some(FRONTEND), cookies: Vec::new(), csrf: None }
     }
 
+    /// The same client, on this instance.
+    pub(crate) fn at(&self, client: &Client) -> Client {
+        Client { addr: self.addr, ..client.clone() }
+    }
+
     /// A client that has logged in.
     pub(crate) async fn logged_in(&self) -> Client {
         let mut client = self.client();
@@ -143,6 +148,23 @@ impl Client {
     pub(crate) async fn log_out(&mut self) -> Answer {
         let token = self.csrf.clone().unwrap_or_default();
         self.send("POST", "/api/auth/logout", &[("x-csrf-token", &token)], "").await
+    }
+
+    /// `DELETE` with the session's token.
+    pub(crate) async fn delete(&mut self, path: &str) -> Answer {
+        let token = self.csrf.clone().unwrap_or_default();
+        self.send("DELETE", path, &[("x-csrf-token", &token)], "").await
+    }
+
+    /// Handles of the user's sessions, newest first, and which one is this client's.
+    pub(crate) async fn handles(&mut self) -> (Vec<String>, usize) {
+        let answer = self.send("GET", "/api/auth/sessions", &[], "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let json = answer.json();
+        let lines = json["sessions"].as_array().expect("a list");
+        let current = lines.iter().position(|line| line["current"] == true).expect("one's own");
+        let handle = |line: &Value| line["handle"].as_str().expect("a handle").to_owned();
+        (lines.iter().map(handle).collect(), current)
     }
 
     pub(crate) async fn send(
