@@ -1,9 +1,16 @@
-//! What a decision costs in memory. `allocation_counter` counts for this thread alone, and only in
+//! What a decision and a session look-up cost in memory. `allocation_counter` counts for this thread alone, and only in
 //! this binary, which is why the tests stand in one of their own.
+
+use std::hint::black_box;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use withcreds::{CorsConfig, CorsPolicy};
+use withcreds::policy::session::{Lifetimes, SessionSecret, UnixMillis};
+use withcreds::store::{
+    Evict, Found, MemoryStore, NewSession, SessionStore as _, StoreLimits, Ticket,
+};
+use withcreds::{CorsConfig, CorsPolicy, User};
 
 const APP: &str = "https://app.example.com";
 const LARGE: usize = 64 << 10;
@@ -147,4 +154,30 @@ fn an_odd_spelling_that_is_granted_allocates() {
         let _ = policy.decide(&Method::OPTIONS, &headers);
     });
     assert!(info.count_total > 0);
+}
+
+#[test]
+fn a_session_look_up_allocates_nothing() {
+    let lifetimes = Lifetimes { idle: Duration::from_hours(1), absolute: Duration::from_hours(12) };
+    let (max_sessions, max_sessions_per_user, max_bytes) = (10, 10, usize::MAX);
+    let limits =
+        StoreLimits { max_sessions, max_sessions_per_user, max_bytes, evict: Evict::Nobody };
+    let (store, now) = (MemoryStore::new(lifetimes, limits), UnixMillis(1_000_000));
+    let [known, unknown, ended] =
+        [1, 2, 3].map(|n| Ticket::new(SessionSecret::from_random([n; 32])));
+    for ticket in [&known, &ended] {
+        store.add(ticket.key(), NewSession::of(User::named("ada")), None, now).expect("room");
+    }
+    assert!(tokio_test::block_on(store.remove(&ended, now)).expect("memory").is_some());
+
+    assert!(measure(|| drop(black_box(vec![1]))).count_total > 0, "nothing is counted here");
+    for (ticket, live) in [(&known, true), (&unknown, false), (&ended, false)] {
+        for extend in [true, false] {
+            let counted = measure(|| {
+                let found = black_box(store.look_up(ticket.key(), extend, now));
+                assert_eq!(matches!(found, Found::Live(_)), live);
+            });
+            assert_eq!(counted.count_total, 0, "live: {live}, extend: {extend}");
+        }
+    }
 }

@@ -135,9 +135,10 @@ fn read_store(s: &mut Section<'_, '_>, base: &Path, has_keys: bool, redis: Redis
             }
             StoreConfig::Cookie
         }
-        Some("redis") => match redis.config {
-            Some(config) => StoreConfig::Redis(config),
-            None => {
+        Some("redis") => {
+            if let Some(config) = redis.config {
+                StoreConfig::Redis(config)
+            } else {
                 if !redis.written {
                     let mend = "write [redis] and url = \"redis://127.0.0.1:6379\" below it";
                     s.fault(
@@ -150,7 +151,7 @@ fn read_store(s: &mut Section<'_, '_>, base: &Path, has_keys: bool, redis: Redis
                 }
                 StoreConfig::Memory { snapshot: None }
             }
-        },
+        }
         Some(_) => {
             let mend = "write \"memory\", \"redis\" or \"cookie\"";
             s.fault("store", name.clone(), "store_unknown", "no store has this name", mend);

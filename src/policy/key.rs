@@ -131,7 +131,8 @@ mod tests {
     use super::*;
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
+        let digits = bytes.iter().flat_map(|b| [b >> 4, b & 15]);
+        digits.filter_map(|d| char::from_digit(d.into(), 16)).collect()
     }
 
     #[test]

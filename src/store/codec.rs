@@ -39,24 +39,12 @@ pub(super) fn encode(stored: &Stored) -> Vec<u8> {
     out
 }
 
+/// Bytes that [`encode`] has not written.
+pub(super) struct Malformed;
+
 /// Reads one; `None` for anything that [`encode`] does not write.
 pub(super) fn decode(bytes: &[u8]) -> Option<Stored> {
-    let mut input = Input(bytes);
-    if input.byte()? != FORMAT {
-        return None;
-    }
-    let created = UnixMillis(input.number()?);
-    let last_seen = UnixMillis(input.number()?);
-    let version = u32::try_from(input.number()?).ok()?;
-    let agent = Agent::from_bytes([input.byte()?, input.byte()?]);
-    let user = User::from_parts(input.text()??, input.text()??, input.text()??);
-    let idp = match input.byte()? {
-        0 => None,
-        1 => Some(Arc::new(input.idp()?)),
-        _ => return None,
-    };
-    let activity = Activity { created, last_seen };
-    input.0.is_empty().then_some(Stored { user, idp, activity, version, agent })
+    Input(bytes).session().ok()
 }
 
 /// Seven bits a byte, the lowest first.
@@ -82,51 +70,75 @@ fn put(out: &mut Vec<u8>, text: Option<&str>) {
 pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
+    fn session(mut self) -> Result<Stored, Malformed> {
+        if self.byte()? != FORMAT {
+            return Err(Malformed);
+        }
+        let activity =
+            Activity { created: UnixMillis(self.number()?), last_seen: UnixMillis(self.number()?) };
+        let version = u32::try_from(self.number()?).map_err(|_| Malformed)?;
+        let agent = Agent::from_bytes([self.byte()?, self.byte()?]);
+        let user = User::from_parts(self.text()?, self.text()?, self.text()?);
+        let idp = match self.byte()? {
+            0 => None,
+            1 => Some(Arc::new(self.idp()?)),
+            _ => return Err(Malformed),
+        };
+        if !self.0.is_empty() {
+            return Err(Malformed);
+        }
+        Ok(Stored { user, idp, activity, version, agent })
     }
 
-    pub(super) fn bytes(&mut self, n: usize) -> Option<&'a [u8]> {
-        let (first, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(first)
+    fn idp(&mut self) -> Result<IdpSession, Malformed> {
+        let (issuer, sub) = (self.text()?.into(), self.text()?.into());
+        let sid = self.text_or_none()?.map(Into::into);
+        let (access, refresh, id) = (self.token()?, self.token()?, self.token()?);
+        let access_expires_at = self.number()?.checked_sub(1).map(UnixMillis);
+        let tokens = Tokens { access, access_expires_at, refresh, id };
+        Ok(IdpSession { issuer, sub, sid, tokens })
     }
 
-    pub(super) fn number(&mut self) -> Option<u64> {
+    fn byte(&mut self) -> Result<u8, Malformed> {
+        let (first, rest) = self.0.split_first().ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    pub(super) fn bytes(&mut self, n: usize) -> Result<&'a [u8], Malformed> {
+        let (first, rest) = self.0.split_at_checked(n).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(first)
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, Malformed> {
         let mut n = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
             let part = u64::from(byte & 0x7f);
             if shift == 63 && part > 1 {
-                return None;
+                break;
             }
             n |= part << shift;
             if byte & 0x80 == 0 {
-                return Some(n);
+                return Ok(n);
             }
         }
-        None
+        Err(Malformed)
     }
 
-    fn text(&mut self) -> Option<Option<&'a str>> {
-        let Some(length) = self.number()?.checked_sub(1) else { return Some(None) };
-        let bytes = self.bytes(usize::try_from(length).ok()?)?;
-        std::str::from_utf8(bytes).ok().map(Some)
+    fn text_or_none(&mut self) -> Result<Option<&'a str>, Malformed> {
+        let Some(length) = self.number()?.checked_sub(1) else { return Ok(None) };
+        let bytes = self.bytes(usize::try_from(length).map_err(|_| Malformed)?)?;
+        std::str::from_utf8(bytes).map(Some).map_err(|_| Malformed)
     }
 
-    fn token(&mut self) -> Option<Option<Secret<Box<str>>>> {
-        Some(self.text()?.map(|text| Secret::new(text.into())))
+    fn text(&mut self) -> Result<&'a str, Malformed> {
+        self.text_or_none()?.ok_or(Malformed)
     }
 
-    fn idp(&mut self) -> Option<IdpSession> {
-        let (issuer, sub) = (self.text()??.into(), self.text()??.into());
-        let sid = self.text()?.map(Into::into);
-        let (access, refresh, id) = (self.token()?, self.token()?, self.token()?);
-        let access_expires_at = self.number()?.checked_sub(1).map(UnixMillis);
-        let tokens = Tokens { access, access_expires_at, refresh, id };
-        Some(IdpSession { issuer, sub, sid, tokens })
+    fn token(&mut self) -> Result<Option<Secret<Box<str>>>, Malformed> {
+        Ok(self.text_or_none()?.map(|text| Secret::new(text.into())))
     }
 }
 

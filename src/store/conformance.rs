@@ -56,15 +56,15 @@ fn ticket() -> Ticket {
     Ticket::new(SessionSecret::from_random(random()))
 }
 
-fn text(text: &str) -> Option<Secret<Box<str>>> {
-    Some(Secret::new(text.into()))
+fn secret(text: &str) -> Secret<Box<str>> {
+    Secret::new(text.into())
 }
 
 fn tokens(access: &str) -> Tokens {
     Tokens {
-        access: text(access),
+        access: Some(secret(access)),
         access_expires_at: Some(UnixMillis(7)),
-        refresh: text("refresh"),
+        refresh: Some(secret("refresh")),
         id: None,
     }
 }

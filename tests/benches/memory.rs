@@ -32,6 +32,10 @@ fn worked() -> Duration {
     Duration::try_from(now).unwrap_or_default()
 }
 
+fn work_since(begun: Duration) -> Duration {
+    worked().saturating_sub(begun)
+}
+
 fn key(n: u64) -> StoreKey {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&n.to_le_bytes());
@@ -104,7 +108,7 @@ fn main() {
         payload += user.id().len() + user.tenant().len() + user.metadata().len();
         store.add(&key(n), NewSession::of(user), None, START).expect("room");
     }
-    let took = worked() - begun;
+    let took = work_since(begun);
     let each = |bytes: usize| bytes / usize::try_from(SESSIONS).unwrap_or(1);
     println!("{SESSIONS} sessions of as many users, {} bytes of payload each", each(payload));
     println!("  filled in {:.2} s of work", took.as_secs_f64());
@@ -118,14 +122,14 @@ fn main() {
         for key in &keys {
             black_box(store.look_up(key, true, START));
         }
-        println!("look-up of {what}: {} ns", (worked() - begun).as_nanos() / 1_000_000);
+        println!("look-up of {what}: {} ns", work_since(begun).as_nanos() / 1_000_000);
     }
     let unknown: Vec<_> = (0..1_000_000u64).map(|n| key(SESSIONS + n)).collect();
     let begun = worked();
     for key in &unknown {
         black_box(store.look_up(key, true, START));
     }
-    println!("look-up of unknown keys: {} ns", (worked() - begun).as_nanos() / 1_000_000);
+    println!("look-up of unknown keys: {} ns", work_since(begun).as_nanos() / 1_000_000);
 
     let busy: Vec<_> = (0..BUSY).map(key).collect();
     let half = START.after(LIFETIMES.idle / 2);
@@ -148,7 +152,7 @@ fn main() {
         let felt = scope.spawn(|| feel(&store, &busy, end, &stop));
         let begun = worked();
         let swept = runtime.block_on(store.sweep(end));
-        let took = worked() - begun;
+        let took = work_since(begun);
         stop.store(true, Ordering::Relaxed);
         (felt.join().expect("an end"), swept, took)
     });

@@ -173,7 +173,9 @@ fn cookies(runner: &mut TestRunner) -> Result<(), String> {
         for line in lines {
             headers.append(COOKIE, HeaderValue::from_bytes(&line).expect("a value"));
         }
-        let found = cookie.read(&headers, SessionSecret::parse).map(|found| found.store_key() == secret.store_key());
+        let found = cookie
+            .read(&headers, SessionSecret::parse)
+            .map(|found| found.store_key() == secret.store_key());
         prop_assert_eq!(found, there.then_some(true));
         Ok(())
     })

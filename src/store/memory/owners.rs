@@ -112,10 +112,10 @@ impl Owners {
         if let Some(newest) = self.nodes.get_mut(new_head) {
             newest.count = count - 1;
         }
-        if head == at {
-            if let Some(entry) = self.newest.find_mut(node.owner, |n| *n == at) {
-                *entry = new_head;
-            }
+        if head == at
+            && let Some(entry) = self.newest.find_mut(node.owner, |n| *n == at)
+        {
+            *entry = new_head;
         }
     }
 

@@ -164,9 +164,9 @@ impl MemoryStore {
     fn take_in(&self, plain: &[u8], now: UnixMillis) -> Option<usize> {
         let (mut input, mut count) = (Input(plain), 0);
         while !input.0.is_empty() {
-            let key = StoreKey::from_bytes(*input.bytes(32)?.first_chunk()?);
-            let length = usize::try_from(input.number()?).ok()?;
-            let stored = codec::decode(input.bytes(length)?)?;
+            let key = StoreKey::from_bytes(*input.bytes(32).ok()?.first_chunk()?);
+            let length = usize::try_from(input.number().ok()?).ok()?;
+            let stored = codec::decode(input.bytes(length).ok()?)?;
             count += usize::from(self.revive(&key, stored, now));
         }
         Some(count)

@@ -24,8 +24,8 @@ pub struct RedisUrlError;
 /// A server, or a cluster of which one is known.
 #[derive(Clone)]
 enum Target {
-    Single(Client),
-    Cluster(ClusterClient),
+    Single(Box<Client>),
+    Cluster(Box<ClusterClient>),
 }
 
 #[derive(Clone)]
@@ -65,9 +65,9 @@ impl Link {
                 .response_timeout(PATIENCE)
                 .retries(2)
                 .build();
-            Target::Cluster(client.map_err(|_| RedisUrlError)?)
+            Target::Cluster(Box::new(client.map_err(|_| RedisUrlError)?))
         } else {
-            Target::Single(Client::open(url).map_err(|_| RedisUrlError)?)
+            Target::Single(Box::new(Client::open(url).map_err(|_| RedisUrlError)?))
         };
         Ok(Self { target, connection: OnceCell::new() })
     }
@@ -80,7 +80,7 @@ impl Link {
                     .set_min_delay(RETRY)
                     .set_connection_timeout(Some(CONNECT))
                     .set_response_timeout(Some(PATIENCE));
-                ConnectionManager::new_lazy_with_config(client.clone(), config)
+                ConnectionManager::new_lazy_with_config((**client).clone(), config)
                     .map(Connection::Single)
             }
             Target::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),

@@ -102,7 +102,7 @@ impl RedisStore {
         script.arg(if extend { "extend" } else { "look" }).arg(millis(REMEMBERED));
         let answer: Answer = self.script(&script).await?;
         Ok(match answer.first().map(Vec::as_slice) {
-            Some(b"live") => self.open(ticket, &answer).map_or(Found::Nothing, Found::Live),
+            Some(b"live") => open(ticket, &answer).map_or(Found::Nothing, Found::Live),
             Some(b"expired") => Found::Expired,
             Some(b"revoked") => Found::Revoked,
             _ => Found::Nothing,
@@ -112,26 +112,6 @@ impl RedisStore {
     /// The first three arguments of each script that asks whether a session is alive.
     fn times(&self, script: &mut ScriptInvocation<'_>, now: UnixMillis) {
         script.arg(now.0).arg(millis(self.lifetimes.idle)).arg(millis(self.lifetimes.absolute));
-    }
-
-    /// A session out of a script's answer. One that does not open was not written for this cookie.
-    fn open(&self, ticket: &Ticket, answer: &Answer) -> Option<Stored> {
-        let [_, created, last_seen, version, sealed] = answer.as_slice() else { return None };
-        let seal = Seal::of_secret(ticket.secret().expose(), PURPOSE);
-        let plain = seal.open(ticket.key().as_bytes(), sealed);
-        let mut stored = plain.and_then(|plain| codec::decode(&plain))?;
-        // The time of login is the sealed one: whoever writes to the server cannot prolong a life.
-        if decimal(created) != Some(stored.activity.created.0) {
-            return None;
-        }
-        stored.activity.last_seen = UnixMillis(decimal(last_seen)?);
-        stored.version = u32::try_from(decimal(version)?).ok()?;
-        Some(stored)
-    }
-
-    fn sealed(&self, ticket: &Ticket, stored: &Stored) -> Vec<u8> {
-        let seal = Seal::of_secret(ticket.secret().expose(), PURPOSE);
-        seal.seal(ticket.key().as_bytes(), &codec::encode(stored))
     }
 
     /// Writes a session, and then the lists that name it; gives the keys of all of its user's.
@@ -145,7 +125,7 @@ impl RedisStore {
         let ends = self.lifetimes.idle_expires_at(stored.activity).after(REMEMBERED);
         let mut put = self.scripts.put.key(session_name(ticket.key()));
         put.arg(created.0).arg(last_seen.0).arg(stored.version).arg(&stored.agent.to_bytes()[..]);
-        put.arg(self.sealed(ticket, stored)).arg(ends.0);
+        put.arg(sealed(ticket, stored)).arg(ends.0);
         let _: i64 = self.script(&put).await?;
 
         let (id, ends) = (encoded(ticket.key().as_bytes()), now.after(self.lifetimes.absolute).0);
@@ -170,7 +150,7 @@ impl RedisStore {
     /// Ends the session of a cookie and takes it off its user's list.
     async fn end_of(&self, ticket: &Ticket, if_lost: IfLost) -> Result<Option<Stored>, StoreError> {
         let Some(answer) = self.end(ticket.key(), if_lost).await? else { return Ok(None) };
-        let Some(stored) = self.open(ticket, &answer) else { return Ok(None) };
+        let Some(stored) = open(ticket, &answer) else { return Ok(None) };
         self.drop_from(&owner_name(stored.owner()), &[*ticket.key()]).await?;
         Ok(Some(stored))
     }
@@ -197,19 +177,11 @@ impl RedisStore {
             let mut hmget = cmd("HMGET");
             hmget.arg(session_name(&key)).arg(&["c", "t", "a"]);
             let fields: Vec<Option<Vec<u8>>> = self.command(&hmget).await?;
-            let listed = self.listed(&key, &fields);
-            let live = listed.filter(|one| !self.lifetimes.is_expired(one.activity, now));
+            let live =
+                listed(&key, &fields).filter(|one| !self.lifetimes.is_expired(one.activity, now));
             Ok((key, live))
         });
         join_all(known).await.into_iter().collect()
-    }
-
-    fn listed(&self, key: &StoreKey, fields: &[Option<Vec<u8>>]) -> Option<Listed> {
-        let [Some(created), Some(last_seen), Some(agent)] = fields else { return None };
-        let moment = |field| decimal(field).map(UnixMillis);
-        let activity = Activity { created: moment(created)?, last_seen: moment(last_seen)? };
-        let agent = Agent::from_bytes(agent.first_chunk().copied().unwrap_or_default());
-        Some(Listed { handle: key.handle(), activity, agent })
     }
 
     async fn begin(
@@ -267,9 +239,9 @@ impl RedisStore {
         let next = change.apply(&stored);
         let mut script = self.scripts.change.key(session_name(ticket.key()));
         self.times(&mut script, now);
-        script.arg(version).arg(next.version).arg(self.sealed(ticket, &next));
+        script.arg(version).arg(next.version).arg(sealed(ticket, &next));
         let answer: Answer = self.script(&script).await?;
-        let Some(stored) = self.open(ticket, &answer) else { return Ok(Updated::Gone) };
+        let Some(stored) = open(ticket, &answer) else { return Ok(Updated::Gone) };
         let done = answer.first().map(Vec::as_slice) == Some(b"done");
         Ok(if done { Updated::Done(stored) } else { Updated::Stale(stored) })
     }
@@ -334,6 +306,34 @@ impl RedisStore {
         }
         Ok(ended.into_iter().flatten().count())
     }
+}
+
+/// A session out of a script's answer. One that does not open was not written for this cookie.
+fn open(ticket: &Ticket, answer: &Answer) -> Option<Stored> {
+    let [_, created, last_seen, version, sealed] = answer.as_slice() else { return None };
+    let seal = Seal::of_secret(ticket.secret().expose(), PURPOSE);
+    let plain = seal.open(ticket.key().as_bytes(), sealed);
+    let mut stored = plain.and_then(|plain| codec::decode(&plain))?;
+    // The time of login is the sealed one: whoever writes to the server cannot prolong a life.
+    if decimal(created) != Some(stored.activity.created.0) {
+        return None;
+    }
+    stored.activity.last_seen = UnixMillis(decimal(last_seen)?);
+    stored.version = u32::try_from(decimal(version)?).ok()?;
+    Some(stored)
+}
+
+fn sealed(ticket: &Ticket, stored: &Stored) -> Vec<u8> {
+    let seal = Seal::of_secret(ticket.secret().expose(), PURPOSE);
+    seal.seal(ticket.key().as_bytes(), &codec::encode(stored))
+}
+
+fn listed(key: &StoreKey, fields: &[Option<Vec<u8>>]) -> Option<Listed> {
+    let [Some(created), Some(last_seen), Some(agent)] = fields else { return None };
+    let moment = |field| decimal(field).map(UnixMillis);
+    let activity = Activity { created: moment(created)?, last_seen: moment(last_seen)? };
+    let agent = Agent::from_bytes(agent.first_chunk().copied().unwrap_or_default());
+    Some(Listed { handle: key.handle(), activity, agent })
 }
 
 /// The braces say which part of a name chooses the machine of a cluster.

@@ -313,8 +313,9 @@ async fn the_server_itself_forgets() {
         Duration::from_millis(u64::try_from(left).expect("an end"))
     };
     let session = session_name(ticket.key());
-    assert!(left(session.clone()).await <= LIFETIMES.idle + REMEMBERED);
-    assert!(left(session.clone()).await > LIFETIMES.idle + REMEMBERED - Duration::from_secs(30));
+    let until_the_end = left(session.clone()).await;
+    assert!(until_the_end <= LIFETIMES.idle + REMEMBERED);
+    assert!(until_the_end > LIFETIMES.idle / 2 + REMEMBERED);
     for list in idp_names(&stored).into_iter().chain([owner_name(stored.owner())]) {
         assert!(left(list).await <= LIFETIMES.absolute);
     }
