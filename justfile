@@ -47,7 +47,7 @@ peers *NAMES:
 repro FILTER: setup
     CI=true cargo test -p withcreds-harness --test browsers -- {{ FILTER }}
 
-# Install what browser tests need: Chromium (Debian, Ubuntu) and the npm package
+# Install what tests need: Chromium and redis-server (Debian, Ubuntu), and the npm package
 [group('test')]
 setup:
     @.ci/setup

@@ -3,7 +3,8 @@
 
 /// No place at all.
 pub(super) const NOWHERE: u32 = u32::MAX;
-const CHUNK: usize = 64;
+/// What a chunk takes at most: a size that allocators hand out without rounding it up.
+const CHUNK_BYTES: usize = 8192;
 
 #[derive(Debug)]
 enum Place<T> {
@@ -23,6 +24,8 @@ pub(super) struct Slab<T> {
 impl<T> Slab<T> {
     /// What one place takes.
     pub(super) const PLACE_BYTES: usize = size_of::<Place<T>>();
+    /// Places in a chunk.
+    const CHUNK: usize = CHUNK_BYTES / Self::PLACE_BYTES;
 
     pub(super) fn len(&self) -> usize {
         self.len
@@ -43,13 +46,13 @@ impl<T> Slab<T> {
     }
 
     fn grow(&mut self) {
-        let start = u32::try_from(self.chunks.len() * CHUNK)
+        let start = u32::try_from(self.chunks.len() * Self::CHUNK)
             .unwrap_or_else(|_| unreachable!("the bounds of the store are far below"));
         let place = |n: usize| {
             let next = start + u32::try_from(n).unwrap_or(0) + 1;
-            Place::Free(if n + 1 == CHUNK { NOWHERE } else { next })
+            Place::Free(if n + 1 == Self::CHUNK { NOWHERE } else { next })
         };
-        self.chunks.push((0..CHUNK).map(place).collect());
+        self.chunks.push((0..Self::CHUNK).map(place).collect());
         self.free = start;
     }
 
@@ -64,7 +67,7 @@ impl<T> Slab<T> {
 
     pub(super) fn get(&self, at: u32) -> Option<&T> {
         let at = at as usize;
-        match self.chunks.get(at / CHUNK)?.get(at % CHUNK)? {
+        match self.chunks.get(at / Self::CHUNK)?.get(at % Self::CHUNK)? {
             Place::Taken(value) => Some(value),
             Place::Free(_) => None,
         }
@@ -86,7 +89,7 @@ impl<T> Slab<T> {
 
     fn place(&mut self, at: u32) -> Option<&mut Place<T>> {
         let at = at as usize;
-        self.chunks.get_mut(at / CHUNK)?.get_mut(at % CHUNK)
+        self.chunks.get_mut(at / Self::CHUNK)?.get_mut(at % Self::CHUNK)
     }
 }
 
