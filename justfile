@@ -69,9 +69,10 @@ doc:
 ci:
     bash .ci/run
 
-# Functions (criterion), then verdicts a second; `just bench PEERS` adds the service beside its peers
+# Functions (criterion), a million sessions, then verdicts a second; `just bench PEERS` adds the service beside its peers
 [group('measure')]
 bench PEERS="" *ARGS="":
     cargo bench --bench decisions -- --noplot
+    cargo bench --bench memory
     just prove --format json | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["summary"]["timing"]))'
     {{ if PEERS == "" { "@echo 'just bench PATH_TO_PEERS measures the service beside its peers, too'" } else { "tests/benches/peers.sh " + PEERS + " " + ARGS } }}

@@ -1,5 +1,5 @@
-//! **withcreds**: credentialed CORS and in-memory sessions for JavaScript frontends that live on
-//! another origin.
+//! **withcreds**: credentialed CORS and sessions for JavaScript frontends that live on another
+//! origin.
 //!
 //! ```text
 //! main → cli → config ─┐

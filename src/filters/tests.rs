@@ -5,6 +5,8 @@ use http::StatusCode;
 use super::*;
 use crate::config::Config;
 use crate::identity::{LocalAccounts, User};
+use crate::policy::session::SessionSecret;
+use crate::store::{NewSession, SessionStore as _, Store, Ticket};
 
 const APP: &str = "http://localhost:3000";
 
@@ -63,9 +65,17 @@ async fn a_preflight_meets_nothing_but_cors() {
 /// thread they came in on.
 #[test]
 fn reading_a_session_never_waits() {
-    let service = service(app());
-    let request = warp::test::request().path("/api/auth/session").header("origin", APP);
-    let mut reply = tokio_test::task::spawn(request.reply(&service));
-    let response = tokio_test::assert_ready!(reply.poll());
-    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let app = app();
+    let Store::Memory(store) = &app.store else { panic!("memory is the default") };
+    let ticket = Ticket::new(SessionSecret::from_random([7; 32]));
+    let user = NewSession::of(User::named("ada"));
+    let stored = store.add(ticket.key(), user, None, app.clock.now()).unwrap();
+    let cookie = format!("session={}", app.store.cookie_value(&ticket, &stored));
+    let service = service(app);
+    for (cookie, status) in [("", 401), ("session=x", 401), (cookie.as_str(), 200)] {
+        let request = warp::test::request().path("/api/auth/session").header("origin", APP);
+        let mut reply = tokio_test::task::spawn(request.header("cookie", cookie).reply(&service));
+        let response = tokio_test::assert_ready!(reply.poll());
+        assert_eq!(response.status().as_u16(), status, "{cookie}");
+    }
 }

@@ -18,7 +18,7 @@ pub enum Store {
     Redis(Box<RedisStore>),
 }
 
-/// Calls the same method of whichever store it is.
+/// Asks whichever store it is.
 macro_rules! each {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
@@ -27,6 +27,21 @@ macro_rules! each {
             Self::Redis(boxed) => {
                 let $store = &**boxed;
                 $call
+            }
+        }
+    };
+}
+
+/// Asks whichever store it is, and waits. What waits for a network is large: it gets a place of its
+/// own, so that the future which never waits stays small and is not carried about with it.
+macro_rules! wait {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Self::Memory($store) => $call.await,
+            Self::Cookie($store) => $call.await,
+            Self::Redis(boxed) => {
+                let $store = &**boxed;
+                Box::pin($call).await
             }
         }
     };
@@ -55,15 +70,15 @@ impl SessionStore for Store {
         replaces: Option<&Ticket>,
         now: UnixMillis,
     ) -> Result<Stored, StoreError> {
-        each!(self, store => SessionStore::create(store, ticket, session, replaces, now).await)
+        wait!(self, store => SessionStore::create(store, ticket, session, replaces, now))
     }
 
     async fn get(&self, ticket: &Ticket, now: UnixMillis) -> Result<Found, StoreError> {
-        each!(self, store => SessionStore::get(store, ticket, now).await)
+        wait!(self, store => SessionStore::get(store, ticket, now))
     }
 
     async fn touch(&self, ticket: &Ticket, now: UnixMillis) -> Result<Found, StoreError> {
-        each!(self, store => SessionStore::touch(store, ticket, now).await)
+        wait!(self, store => SessionStore::touch(store, ticket, now))
     }
 
     async fn update(
@@ -73,7 +88,7 @@ impl SessionStore for Store {
         change: Change,
         now: UnixMillis,
     ) -> Result<Updated, StoreError> {
-        each!(self, store => SessionStore::update(store, ticket, version, change, now).await)
+        wait!(self, store => SessionStore::update(store, ticket, version, change, now))
     }
 
     async fn rotate(
@@ -82,11 +97,11 @@ impl SessionStore for Store {
         to: &Ticket,
         now: UnixMillis,
     ) -> Result<Found, StoreError> {
-        each!(self, store => SessionStore::rotate(store, ticket, to, now).await)
+        wait!(self, store => SessionStore::rotate(store, ticket, to, now))
     }
 
     async fn remove(&self, ticket: &Ticket, now: UnixMillis) -> Result<Option<Stored>, StoreError> {
-        each!(self, store => SessionStore::remove(store, ticket, now).await)
+        wait!(self, store => SessionStore::remove(store, ticket, now))
     }
 
     async fn list_by_user(
@@ -94,7 +109,7 @@ impl SessionStore for Store {
         owner: Owner<'_>,
         now: UnixMillis,
     ) -> Result<Vec<Listed>, StoreError> {
-        each!(self, store => SessionStore::list_by_user(store, owner, now).await)
+        wait!(self, store => SessionStore::list_by_user(store, owner, now))
     }
 
     async fn remove_by_handle(
@@ -103,7 +118,7 @@ impl SessionStore for Store {
         handle: Handle,
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
-        each!(self, store => SessionStore::remove_by_handle(store, owner, handle, now).await)
+        wait!(self, store => SessionStore::remove_by_handle(store, owner, handle, now))
     }
 
     async fn remove_by_user(
@@ -112,7 +127,7 @@ impl SessionStore for Store {
         except: Option<&Ticket>,
         now: UnixMillis,
     ) -> Result<usize, StoreError> {
-        each!(self, store => SessionStore::remove_by_user(store, owner, except, now).await)
+        wait!(self, store => SessionStore::remove_by_user(store, owner, except, now))
     }
 
     async fn remove_by_idp_sid(
@@ -121,7 +136,7 @@ impl SessionStore for Store {
         sid: &str,
         now: UnixMillis,
     ) -> Result<usize, StoreError> {
-        each!(self, store => SessionStore::remove_by_idp_sid(store, issuer, sid, now).await)
+        wait!(self, store => SessionStore::remove_by_idp_sid(store, issuer, sid, now))
     }
 
     async fn remove_by_idp_sub(
@@ -130,10 +145,29 @@ impl SessionStore for Store {
         sub: &str,
         now: UnixMillis,
     ) -> Result<usize, StoreError> {
-        each!(self, store => SessionStore::remove_by_idp_sub(store, issuer, sub, now).await)
+        wait!(self, store => SessionStore::remove_by_idp_sub(store, issuer, sub, now))
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        each!(self, store => SessionStore::ready(store).await)
+        wait!(self, store => SessionStore::ready(store))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::session::SessionSecret;
+    use crate::store::conformance::LIFETIMES;
+    use crate::store::{Evict, StoreLimits};
+
+    #[test]
+    fn the_way_to_memory_is_not_paved_for_a_network() {
+        let (max_sessions, max_sessions_per_user, max_bytes) = (1, 1, usize::MAX);
+        let limits =
+            StoreLimits { max_sessions, max_sessions_per_user, max_bytes, evict: Evict::Nobody };
+        let store = Store::Memory(MemoryStore::new(LIFETIMES, limits));
+        let ticket = Ticket::new(SessionSecret::from_random([1; 32]));
+        let size = size_of_val(&store.touch(&ticket, UnixMillis(1)));
+        assert!(size <= 256, "{size}");
     }
 }
