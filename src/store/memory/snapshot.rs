@@ -6,8 +6,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
-use super::{Load, MemoryStore, lock};
+use super::{Gate, Load, MemoryStore, lock};
 use crate::effects::random;
 use crate::policy::session::{StoreKey, UnixMillis};
 use crate::seal::{KeyRing, Seal};
@@ -52,7 +53,8 @@ pub enum SnapshotError {
 
 impl MemoryStore {
     /// Writes all live sessions to a file that only this user may read; the file is there
-    /// completely or not at all. How many there were.
+    /// completely or not at all. How many there were. From then on this store lets no session
+    /// begin, change or end: a logout that the file does not know of would be undone by it.
     ///
     /// # Errors
     ///
@@ -63,6 +65,7 @@ impl MemoryStore {
         keys: &KeyRing,
         now: UnixMillis,
     ) -> Result<usize, SnapshotError> {
+        *self.gate.write().unwrap_or_else(PoisonError::into_inner) = Gate::Shut;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary =
             path.with_file_name(format!(".{name}.{:08x}", u32::from_le_bytes(random())));
@@ -241,7 +244,9 @@ mod tests {
     use crate::policy::key::SessionKey;
     use crate::policy::session::SessionSecret;
     use crate::store::conformance::LIFETIMES;
-    use crate::store::{Evict, Found, NewSession, Owner, StoreLimits};
+    use crate::store::{
+        Evict, Found, NewSession, Owner, SessionStore as _, StoreError, StoreLimits, Ticket,
+    };
 
     const START: UnixMillis = UnixMillis(1_000_000);
     const MANY: u64 = 2000;
@@ -252,10 +257,14 @@ mod tests {
         MemoryStore::new(LIFETIMES, limits)
     }
 
-    fn key(n: u64) -> StoreKey {
+    fn secret(n: u64) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&n.to_le_bytes());
-        SessionSecret::from_random(bytes).store_key()
+        bytes
+    }
+
+    fn key(n: u64) -> StoreKey {
+        SessionSecret::from_random(secret(n)).store_key()
     }
 
     fn ring(n: u8) -> KeyRing {
@@ -286,6 +295,12 @@ mod tests {
             );
             assert_eq!(mode & 0o777, 0o600);
         }
+        // A request that is still running: it must not believe that it has logged anybody out.
+        let ticket = Ticket::new(SessionSecret::from_random(secret(7)));
+        let late = tokio_test::block_on(old.remove(&ticket, START));
+        assert!(matches!(late, Err(StoreError::Unavailable { .. })), "{late:?}");
+        assert!(matches!(old.look_up(&key(7), true, START), Found::Live(_)));
+
         let text = fs::read(&path).unwrap();
         assert!(!text.windows(5).any(|w| w == b"user-"), "names are readable");
 

@@ -6,16 +6,18 @@
 //! takes them the other way round, and none is held across an await.
 
 mod budget;
+mod names;
 mod owners;
 mod shard;
 mod slab;
 mod snapshot;
+mod store;
 
 pub use snapshot::SnapshotError;
 
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::hash::BuildHasher as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
@@ -24,11 +26,9 @@ use hashbrown::HashTable;
 use self::budget::{Budget, Load};
 use self::owners::{Owners, SessionId};
 use self::shard::{Candidate, Shard, Slot, Timing};
-use crate::policy::session::{Handle, Lifetimes, StoreKey, UnixMillis};
+use crate::policy::session::{Lifetimes, StoreKey, UnixMillis};
 use crate::store::graves::End;
-use crate::store::{
-    Change, Found, Listed, NewSession, Owner, SessionStore, StoreError, Stored, Ticket, Updated,
-};
+use crate::store::{Change, Found, Listed, NewSession, Owner, StoreError, Stored, Updated};
 
 /// Enough that two requests rarely want the same one, and that a table of one is small to grow.
 /// No power of two: tables double, and with so many they are nearly full, not half empty, when the
@@ -81,6 +81,16 @@ pub struct MemoryStore {
     lifetimes: Lifetimes,
     limits: StoreLimits,
     hasher: RandomState,
+    /// Shut by [`MemoryStore::save`]. Looking up does not pass here.
+    gate: RwLock<Gate>,
+}
+
+/// Whether sessions may begin, change and end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// They have been written down: what happened now would be forgotten, a logout undone.
+    Shut,
 }
 
 impl MemoryStore {
@@ -97,6 +107,7 @@ impl MemoryStore {
             lifetimes,
             limits,
             hasher: RandomState::default(),
+            gate: RwLock::new(Gate::Open),
         }
     }
 
@@ -140,7 +151,7 @@ impl MemoryStore {
         Found::Live(slot.stored.clone())
     }
 
-    /// See [`SessionStore::create`].
+    /// What [`SessionStore::create`](crate::store::SessionStore::create) does, without waiting.
     ///
     /// # Errors
     ///
@@ -394,45 +405,16 @@ impl MemoryStore {
         listed
     }
 
-    fn end_named(&self, name: u64, now: UnixMillis, is_it: impl Fn(&Stored) -> bool) -> usize {
-        let ids: Vec<SessionId> = lock(&self.idp)
-            .iter_hash(name)
-            .filter(|(n, _)| *n == name)
-            .map(|(_, id)| *id)
-            .collect();
-        let keys: Vec<StoreKey> = ids
-            .into_iter()
-            .filter_map(|id| lock(&self.shards[id.shard()]).at(id.slot()).map(|slot| slot.key))
-            .collect();
-        let ended = keys
-            .iter()
-            .filter(|key| self.end(key, End::Revoked, now, |slot| is_it(&slot.stored)).is_some());
-        ended.count()
-    }
-
-    /// Hashes of what the identity provider calls a session.
-    fn names(&self, stored: &Stored) -> [Option<u64>; 2] {
-        let Some(idp) = &stored.idp else { return [None, None] };
-        let sid = idp.sid.as_deref().map(|sid| self.name_of("sid", &idp.issuer, sid));
-        [sid, Some(self.name_of("sub", &idp.issuer, &idp.sub))]
-    }
-
-    fn name_of(&self, kind: &str, issuer: &str, value: &str) -> u64 {
-        self.hasher.hash_one((kind, issuer, value))
-    }
-
-    fn name(&self, names: [Option<u64>; 2], id: SessionId) {
-        for name in names.into_iter().flatten() {
-            lock(&self.idp).insert_unique(name, (name, id), |(name, _)| *name);
-        }
-    }
-
-    fn unname(&self, names: [Option<u64>; 2], id: SessionId) {
-        for name in names.into_iter().flatten() {
-            if let Ok(entry) = lock(&self.idp).find_entry(name, |entry| *entry == (name, id)) {
-                entry.remove();
-            }
-        }
+    /// Does something that a snapshot must not miss.
+    fn pass<T>(
+        &self,
+        what: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Ready<Result<T, StoreError>> {
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        ready(match *gate {
+            Gate::Open => what(),
+            Gate::Shut => Err(StoreError::Unavailable { cause: "the service stops".to_owned() }),
+        })
     }
 
     fn hash(&self, owner: Owner<'_>) -> u64 {
@@ -501,131 +483,6 @@ fn load_of(stored: &Stored) -> Load {
 /// still guards sound data.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Nothing here waits, so every future is ready at once.
-impl SessionStore for MemoryStore {
-    fn lifetimes(&self) -> Lifetimes {
-        self.lifetimes
-    }
-
-    fn create(
-        &self,
-        ticket: &Ticket,
-        session: NewSession,
-        replaces: Option<&Ticket>,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<Stored, StoreError>> + Send {
-        ready(self.add(ticket.key(), session, replaces.map(Ticket::key), now))
-    }
-
-    fn get(
-        &self,
-        ticket: &Ticket,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<Found, StoreError>> + Send {
-        ready(Ok(self.look_up(ticket.key(), false, now)))
-    }
-
-    fn touch(
-        &self,
-        ticket: &Ticket,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<Found, StoreError>> + Send {
-        ready(Ok(self.look_up(ticket.key(), true, now)))
-    }
-
-    fn update(
-        &self,
-        ticket: &Ticket,
-        version: u32,
-        change: Change,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<Updated, StoreError>> + Send {
-        ready(self.change(ticket.key(), version, change, now))
-    }
-
-    fn rotate(
-        &self,
-        ticket: &Ticket,
-        to: &Ticket,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<Found, StoreError>> + Send {
-        ready(Ok(self.move_to(ticket.key(), to.key(), now)))
-    }
-
-    fn remove(
-        &self,
-        ticket: &Ticket,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send {
-        ready(Ok(self.end(ticket.key(), End::Revoked, now, |_| true)))
-    }
-
-    fn list_by_user(
-        &self,
-        owner: Owner<'_>,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send {
-        ready(Ok(self.list(owner, now).into_iter().map(|(_, listed)| listed).collect()))
-    }
-
-    fn remove_by_handle(
-        &self,
-        owner: Owner<'_>,
-        handle: Handle,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
-        let listed = self.list(owner, now);
-        let found = listed.iter().find(|(_, listed)| listed.handle == handle);
-        ready(
-            Ok(found.is_some_and(|(key, _)| self.end(key, End::Revoked, now, |_| true).is_some())),
-        )
-    }
-
-    fn remove_by_user(
-        &self,
-        owner: Owner<'_>,
-        except: Option<&Ticket>,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<usize, StoreError>> + Send {
-        let listed = self.list(owner, now);
-        let others = listed.iter().filter(|(key, _)| except.is_none_or(|kept| kept.key() != key));
-        ready(Ok(others
-            .filter(|(key, _)| self.end(key, End::Revoked, now, |_| true).is_some())
-            .count()))
-    }
-
-    fn remove_by_idp_sid(
-        &self,
-        issuer: &str,
-        sid: &str,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<usize, StoreError>> + Send {
-        let is_it = |stored: &Stored| {
-            stored
-                .idp
-                .as_ref()
-                .is_some_and(|idp| *idp.issuer == *issuer && idp.sid.as_deref() == Some(sid))
-        };
-        ready(Ok(self.end_named(self.name_of("sid", issuer, sid), now, is_it)))
-    }
-
-    fn remove_by_idp_sub(
-        &self,
-        issuer: &str,
-        sub: &str,
-        now: UnixMillis,
-    ) -> impl Future<Output = Result<usize, StoreError>> + Send {
-        let is_it = |stored: &Stored| {
-            stored.idp.as_ref().is_some_and(|idp| *idp.issuer == *issuer && *idp.sub == *sub)
-        };
-        ready(Ok(self.end_named(self.name_of("sub", issuer, sub), now, is_it)))
-    }
-
-    fn ready(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
-        ready(Ok(()))
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,59 @@
+//! What the identity provider calls sessions: an index for logouts that begin there. Its lock is
+//! taken last.
+
+use std::hash::BuildHasher as _;
+
+use super::owners::SessionId;
+use super::{MemoryStore, lock};
+use crate::policy::session::{StoreKey, UnixMillis};
+use crate::store::Stored;
+use crate::store::graves::End;
+
+impl MemoryStore {
+    /// Ends the sessions that go by this name, if they really do: hashes may meet.
+    pub(super) fn end_named(
+        &self,
+        name: u64,
+        now: UnixMillis,
+        is_it: impl Fn(&Stored) -> bool,
+    ) -> usize {
+        let ids: Vec<SessionId> = lock(&self.idp)
+            .iter_hash(name)
+            .filter(|(n, _)| *n == name)
+            .map(|(_, id)| *id)
+            .collect();
+        let keys: Vec<StoreKey> = ids
+            .into_iter()
+            .filter_map(|id| lock(&self.shards[id.shard()]).at(id.slot()).map(|slot| slot.key))
+            .collect();
+        let ended = keys
+            .iter()
+            .filter(|key| self.end(key, End::Revoked, now, |slot| is_it(&slot.stored)).is_some());
+        ended.count()
+    }
+
+    /// Hashes of what the identity provider calls a session.
+    pub(super) fn names(&self, stored: &Stored) -> [Option<u64>; 2] {
+        let Some(idp) = &stored.idp else { return [None, None] };
+        let sid = idp.sid.as_deref().map(|sid| self.name_of("sid", &idp.issuer, sid));
+        [sid, Some(self.name_of("sub", &idp.issuer, &idp.sub))]
+    }
+
+    pub(super) fn name_of(&self, kind: &str, issuer: &str, value: &str) -> u64 {
+        self.hasher.hash_one((kind, issuer, value))
+    }
+
+    pub(super) fn name(&self, names: [Option<u64>; 2], id: SessionId) {
+        for name in names.into_iter().flatten() {
+            lock(&self.idp).insert_unique(name, (name, id), |(name, _)| *name);
+        }
+    }
+
+    pub(super) fn unname(&self, names: [Option<u64>; 2], id: SessionId) {
+        for name in names.into_iter().flatten() {
+            if let Ok(entry) = lock(&self.idp).find_entry(name, |entry| *entry == (name, id)) {
+                entry.remove();
+            }
+        }
+    }
+}
