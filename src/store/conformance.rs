@@ -398,6 +398,27 @@ pub(crate) async fn a_user_has_a_share_and_the_oldest_goes<S: SessionStore + 'st
     assert_eq!(bench.looked_at(&browsers[0], a_bit(end)).await, Found::Revoked);
 }
 
+pub(crate) async fn the_same_id_in_another_tenant_is_another_user<S: SessionStore + 'static>(
+    bench: Bench<S>,
+) {
+    let here = somebody();
+    let there = User::new(here.id(), "another", &raw("{}").unwrap());
+    let mut browsers = Vec::new();
+    for user in [&here, &there] {
+        for _ in 0..PER_USER {
+            browsers.push(bench.log_in(user).await);
+        }
+    }
+    for browser in &browsers {
+        assert!(bench.is_live(browser, bench.start).await);
+    }
+    if bench.lists {
+        let owner = Owner { tenant: there.tenant(), user: there.id() };
+        assert_eq!(bench.store.remove_by_user(owner, None, bench.start).await, Ok(PER_USER));
+        assert_eq!(bench.listed(&here).await, PER_USER);
+    }
+}
+
 pub(crate) async fn two_logins_at_once_keep_the_share<S: SessionStore + 'static>(bench: Bench<S>) {
     if !bench.lists {
         return;
@@ -553,6 +574,7 @@ macro_rules! suite {
             of_many_rotations_one_succeeds,
             a_login_replaces_the_old_session_whoever_it_belonged_to,
             a_user_has_a_share_and_the_oldest_goes,
+            the_same_id_in_another_tenant_is_another_user,
             two_logins_at_once_keep_the_share,
             a_list_of_one_s_own,
             ending_all_but_one,

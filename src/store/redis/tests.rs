@@ -302,6 +302,30 @@ async fn whoever_writes_to_the_server_can_neither_swap_nor_prolong() {
     assert_eq!(store.get(&other, now).await, Ok(Found::Nothing));
 }
 
+/// The moment between a look and a change, which no request is fast enough to hit on purpose.
+#[tokio::test]
+async fn a_change_after_the_end_writes_nothing() {
+    let Some(server) = Server::start(&[]).await else { return };
+    let store = server.store();
+    let (ended, unknown, now) = (ticket(), ticket(), present());
+    store.create(&ended, session(User::named("ada")), None, now).await.unwrap();
+    store.remove(&ended, now).await.unwrap();
+    for (ticket, fields) in [(&ended, &["r"][..]), (&unknown, &[])] {
+        let name = session_name(ticket.key());
+        for version in [0, 1] {
+            let mut script = store.scripts.change.key(&name);
+            store.times(&mut script, now);
+            script.arg(version).arg(version + 1).arg("record");
+            let answer: Vec<String> = store.script(&script).await.unwrap();
+            assert_eq!(answer, ["gone"]);
+        }
+        store.look(ticket, true, now).await.unwrap();
+        // Of what was ended only that it was is left.
+        let left: Vec<String> = store.command(cmd("HKEYS").arg(&name)).await.unwrap();
+        assert_eq!(left, fields);
+    }
+}
+
 #[tokio::test]
 async fn the_server_itself_forgets() {
     let Some(server) = Server::start(&[]).await else { return };
