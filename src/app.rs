@@ -49,7 +49,7 @@ impl App {
             keys,
             accounts,
             public_origin: config.server.public_origin.clone(),
-            post_logout_url: config.post_logout_url.clone(),
+            post_logout_url: config.logout.post_logout_url.clone(),
             max_body_bytes: config.server.max_body_bytes,
             example: config.dev,
             clock: Box::new(clock),

@@ -45,13 +45,14 @@ pub mod store;
 
 pub use app::App;
 pub use config::{
-    Config, ConfigError, DEVELOPMENT, Frontend, LogConfig, RedisConfig, ServerConfig,
-    SessionConfig, StoreConfig,
+    Config, ConfigError, DEVELOPMENT, Frontend, LogConfig, LogoutConfig, RedisConfig,
+    ReturnUrlConfig, ServerConfig, SessionConfig, StoreConfig, TokenConfig,
 };
 pub use error::ApiError;
 pub use filters::{cors, service};
 pub use fixture::Fixture;
-pub use identity::{AccountsError, Busy, LocalAccounts, User, hash_password};
+pub use identity::{AccountsError, Busy, LocalAccounts, User, hash_password, oidc};
+pub use identity::{ReturnTo, ReturnToError, ReturnUrls};
 pub use live::LivePolicy;
 pub use policy::cors::{
     CorsConfig, CorsConfigError, CorsDecision, CorsPolicy, Explanation, Hint, Refusal,

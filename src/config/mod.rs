@@ -1,9 +1,11 @@
 //! Configuration: TOML in, checked values out. Every mistake is found in one go, each with its
 //! place, the value, the reason, and what to write instead.
 
+mod oidc;
 mod reader;
 mod session;
 
+pub use oidc::{LogoutConfig, ReturnUrlConfig, TokenConfig};
 pub use reader::ConfigError;
 pub use session::{RedisConfig, SessionConfig, StoreConfig};
 
@@ -17,6 +19,7 @@ use url::Url;
 
 use crate::config::reader::{Document, Section};
 use crate::identity::LocalAccounts;
+use crate::identity::oidc::OidcSettings;
 use crate::policy::cors::{CorsConfig, CorsConfigError, CorsPolicy};
 use crate::policy::csrf;
 use crate::policy::origin::Origin;
@@ -35,8 +38,17 @@ pub struct Config {
     pub session: SessionConfig,
     /// The accounts of `[auth] users_file`; `None` in development means a demo account.
     pub accounts: Option<Arc<LocalAccounts>>,
-    /// `[logout] post_logout_url`: where the browser goes after a logout.
-    pub post_logout_url: HeaderValue,
+    /// `[auth] login_page`: where a login by navigation leads without a provider; `None`: to a
+    /// plain form of our own.
+    pub login_page: Option<HeaderValue>,
+    /// `[oidc]`: the identity provider, if there is one.
+    pub oidc: Option<OidcSettings>,
+    /// `[return_url]`.
+    pub return_url: ReturnUrlConfig,
+    /// `[logout]`.
+    pub logout: LogoutConfig,
+    /// `[token]`.
+    pub token: TokenConfig,
     /// `[log]`.
     pub log: LogConfig,
     /// `[dev] enabled`.
@@ -110,8 +122,12 @@ impl Config {
         let server = read_server(&mut document, dev.enabled);
         let (cors, frontend) = read_cors(&mut document);
         let session = session::read(&mut document, server.public_origin.as_ref());
-        let accounts = read_auth(&mut document, dev.enabled);
-        let post_logout_url = read_logout(&mut document, frontend.as_ref());
+        let oidc = oidc::read_oidc(&mut document, dev.enabled, server.public_origin.as_ref());
+        let by_provider = document.has("oidc");
+        let (accounts, login_page) = read_auth(&mut document, dev.enabled || by_provider);
+        let return_url = oidc::read_return_url(&mut document, frontend.first(), &frontend);
+        let logout = oidc::read_logout(&mut document, frontend.first());
+        let token = oidc::read_token(&mut document);
         let log = read_log(&mut document);
         document.finish()?;
         // Whatever is missing here has been reported by now, so `finish` did not come this far.
@@ -128,7 +144,20 @@ impl Config {
             max_body_bytes: server.max_body_bytes,
         };
         let (frontend, dev) = (dev.frontend, dev.enabled);
-        Ok(Self { server, cors, session, accounts, post_logout_url, log, dev, frontend })
+        Ok(Self {
+            server,
+            cors,
+            session,
+            accounts,
+            login_page,
+            oidc,
+            return_url,
+            logout,
+            token,
+            log,
+            dev,
+            frontend,
+        })
     }
 }
 
@@ -244,8 +273,8 @@ fn read_server(document: &mut Document<'_>, dev: bool) -> RawServer {
     })
 }
 
-/// The policy, and the first origin it lists.
-fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Option<Origin>) {
+/// The policy, and the origins it lists.
+fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Vec<Origin>) {
     document.section("cors", |s| {
         let allow_origins = s.list("allow_origins").unwrap_or_default();
         // A list of origins in front of a session service means credentials; nobody writes it for
@@ -253,7 +282,7 @@ fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Option<Origin>
         let allow_origin_patterns = s.list("allow_origin_patterns").unwrap_or_default();
         let means_credentials =
             allow_origins.iter().any(|o| o != "*") || !allow_origin_patterns.is_empty();
-        let first = allow_origins.iter().find_map(|o| o.parse().ok());
+        let listed = allow_origins.iter().filter_map(|o| o.parse().ok()).collect();
         let allow_credentials = s.value("allow_credentials").unwrap_or(means_credentials);
         let mut config = CorsConfig {
             allow_origins,
@@ -282,7 +311,7 @@ fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Option<Origin>
         for error in errors {
             report_cors(s, &error);
         }
-        (compiled.ok(), first)
+        (compiled.ok(), listed)
     })
 }
 
@@ -302,28 +331,6 @@ fn read_max_age(s: &mut Section<'_, '_>) -> Option<u64> {
     value
 }
 
-/// Where to go after a logout: by default to the frontend.
-fn read_logout(document: &mut Document<'_>, frontend: Option<&Origin>) -> HeaderValue {
-    document.section("logout", |s| {
-        let given = s.value::<String>("post_logout_url");
-        let url = match &given {
-            None => Some(frontend.map_or_else(|| "/".to_owned(), |origin| format!("{origin}/"))),
-            Some(text) => where_to(text),
-        };
-        let value = url.and_then(|url| HeaderValue::try_from(url).ok());
-        if value.is_none() {
-            s.fault(
-                "post_logout_url",
-                given,
-                "url_malformed",
-                "browsers cannot be sent there",
-                "write an http or https URL such as \"https://app.example.com/\", or a path such as \"/bye\"",
-            );
-        }
-        value.unwrap_or_else(|| HeaderValue::from_static("/"))
-    })
-}
-
 /// An http(s) URL or a local path, as browsers write it.
 fn where_to(text: &str) -> Option<String> {
     let base = Url::parse("http://here.invalid").ok()?;
@@ -338,17 +345,26 @@ fn report_cors(s: &mut Section<'_, '_>, error: &CorsConfigError) {
     s.fault(error.key(), error.value(), error.code(), &error.to_string(), &error.mend());
 }
 
-fn read_auth(document: &mut Document<'_>, dev: bool) -> Option<Arc<LocalAccounts>> {
+/// The accounts, and the login page. Without accounts there must be `another_way` to log in.
+fn read_auth(
+    document: &mut Document<'_>,
+    another_way: bool,
+) -> (Option<Arc<LocalAccounts>>, Option<HeaderValue>) {
     let base = document.directory();
     document.section("auth", |s| {
+        let page = s.value::<String>("login_page");
+        let login_page = page.as_deref().and_then(where_to).and_then(|p| HeaderValue::try_from(p).ok());
+        if let Some(page) = page.filter(|_| login_page.is_none()) {
+            s.fault("login_page", Some(page), "url_malformed", "browsers cannot be sent there", "write a URL such as \"https://app.example.com/login\", or leave it out");
+        }
         let file = s.value::<PathBuf>("users_file");
         let Some(file) = file else {
-            if !dev && !s.is_bad("users_file") {
-                s.fault("users_file", None, "users_file_missing", "nobody could log in", "name a TOML file with [[user]] entries; `withcreds hash-password` makes their hashes");
+            if !another_way && !s.is_bad("users_file") {
+                s.fault("users_file", None, "users_file_missing", "nobody could log in", "name a TOML file with [[user]] entries (`withcreds hash-password` makes their hashes), or an identity provider under [oidc]");
             }
-            return None;
+            return (None, login_page);
         };
-        match LocalAccounts::read(&base.join(&file)) {
+        let accounts = match LocalAccounts::read(&base.join(&file)) {
             Ok(accounts) => Some(Arc::new(accounts)),
             Err(errors) => {
                 let value = file.display().to_string();
@@ -357,7 +373,8 @@ fn read_auth(document: &mut Document<'_>, dev: bool) -> Option<Arc<LocalAccounts
                 }
                 None
             }
-        }
+        };
+        (accounts, login_page)
     })
 }
 

@@ -19,12 +19,7 @@ const NOT_YET: &str = "this version does not have it yet";
 const LATER: &[&str] = &[
     "csrf",
     "gateway",
-    "oidc",
     "rate_limit",
-    "return_url",
-    "token",
-    "logout.revoke",
-    "logout.rp_initiated",
     "server.admin_listen",
     "server.limits",
     "server.max_connections",
@@ -92,14 +87,21 @@ pub(super) struct Document<'i> {
     path: &'i Path,
     table: DeTable<'i>,
     known: Vec<&'static str>,
+    written: Vec<&'static str>,
     errors: Vec<ConfigError>,
 }
 
 impl<'i> Document<'i> {
     pub(super) fn parse(text: &'i str, path: &'i Path) -> Result<Self, Vec<ConfigError>> {
         let (table, faults) = DeTable::parse_recoverable(text);
-        let mut document =
-            Self { text, path, table: table.into_inner(), known: Vec::new(), errors: Vec::new() };
+        let mut document = Self {
+            text,
+            path,
+            table: table.into_inner(),
+            known: Vec::new(),
+            written: Vec::new(),
+            errors: Vec::new(),
+        };
         for fault in faults {
             let at = fault.span().map(|span| span.start);
             document.push("", None, at, "toml_malformed", fault.message(), "mend the TOML first");
@@ -112,6 +114,11 @@ impl<'i> Document<'i> {
         self.path.parent().unwrap_or(Path::new("")).to_owned()
     }
 
+    /// Whether this section was written.
+    pub(super) fn has(&self, section: &'static str) -> bool {
+        self.written.contains(&section)
+    }
+
     /// Reads one section; an absent one reads as empty.
     pub(super) fn section<T>(
         &mut self,
@@ -120,7 +127,10 @@ impl<'i> Document<'i> {
     ) -> T {
         self.known.push(name);
         let (table, at) = match self.table.remove(name).map(|v| (v.span().start, v.into_inner())) {
-            Some((at, DeValue::Table(table))) => (table, Some(at)),
+            Some((at, DeValue::Table(table))) => {
+                self.written.push(name);
+                (table, Some(at))
+            }
             Some((at, _)) => {
                 let mend = format!("write [{name}] and its keys below");
                 self.push(
@@ -197,6 +207,11 @@ pub(super) struct Section<'d, 'i> {
 }
 
 impl Section<'_, '_> {
+    /// Whether the section itself was written.
+    pub(super) fn is_present(&self) -> bool {
+        self.at.is_some()
+    }
+
     /// Whether the key was written, well or badly.
     pub(super) fn has(&self, key: &'static str) -> bool {
         self.spans.iter().any(|(k, ..)| *k == key)

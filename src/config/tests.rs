@@ -32,7 +32,7 @@ fn a_good_file() {
     assert_eq!(config.session.lifetimes.idle, Duration::from_mins(30));
     assert_eq!(config.session.lifetimes.absolute, Duration::from_hours(12));
     assert_eq!(config.accounts.unwrap().len(), 1);
-    assert_eq!(config.post_logout_url, "https://app.example.com/");
+    assert_eq!(config.logout.post_logout_url, "https://app.example.com/");
     assert!(config.cors.allows_credentials());
     assert!(!config.dev);
 }

@@ -1,7 +1,7 @@
 //! Who signs in.
 
 mod local;
-pub(crate) mod oidc;
+pub mod oidc;
 mod return_to;
 mod user;
 

@@ -1,8 +1,5 @@
 //! From claims to a user.
 
-use std::sync::Arc;
-
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::identity::User;
@@ -54,14 +51,7 @@ pub(super) fn user(map: &ClaimMap, claims: &Map<String, Value>) -> Result<User, 
     if metadata.len() > MAX_METADATA_BYTES {
         return Err(Untrusted::MetadataTooLarge { bytes: metadata.len() });
     }
-    let mut user = User::named(&id);
-    if let Some(tenant) = tenant.filter(|tenant| !tenant.trim().is_empty()) {
-        user.tenant = Arc::from(tenant);
-    }
-    if let Ok(raw) = RawValue::from_string(metadata) {
-        user.metadata = raw;
-    }
-    Ok(user)
+    Ok(User::from_parts(&id, tenant.as_deref().unwrap_or_default(), &metadata))
 }
 
 fn find<'c>(claims: &'c Map<String, Value>, claim: &str) -> Option<&'c Value> {
@@ -152,7 +142,7 @@ mod tests {
             ),
         ] {
             let got = user(&map, &claims);
-            let got = got.as_ref().map(|u| (&*u.id, &*u.tenant, u.metadata.get()));
+            let got = got.as_ref().map(|u| (u.id(), u.tenant(), u.metadata()));
             assert_eq!(got.map_err(Clone::clone), want, "{case}");
         }
     }

@@ -96,7 +96,7 @@ pub struct Tokens {
 #[derive(Clone)]
 pub struct Identity {
     /// As the frontend sees them.
-    pub user: Arc<User>,
+    pub user: User,
     /// As the provider knows them: `sub`.
     pub subject: String,
     /// The session at the provider: `sid`.
@@ -226,7 +226,7 @@ impl Provider {
             let more = self.userinfo(client, url, answer.access_token(), &subject).await?;
             all = claims::merge(all, more);
         }
-        let user = Arc::new(claims::user(&self.settings.claims, &all)?);
+        let user = claims::user(&self.settings.claims, &all)?;
         let tokens = tokens(&answer, now)?;
         Ok(Identity { user, subject, sid: text(&all, "sid"), tokens })
     }

@@ -159,9 +159,15 @@ impl FromStr for SigningAlg {
 }
 
 impl OidcSettings {
-    /// Whether secrets may be sent to this URL under these settings.
+    /// Whether a provider may be there: https, or in development plain http on this machine.
+    #[must_use]
+    pub fn may_send_to(url: &Url, plain_loopback: bool) -> bool {
+        http::is_acceptable(url, plain_loopback)
+    }
+
+    /// The same under these settings.
     pub(super) fn accepts(&self, url: &Url) -> bool {
-        http::is_acceptable(url, self.plain_loopback)
+        Self::may_send_to(url, self.plain_loopback)
     }
 
     /// The accepted algorithms, as the crate names them.
