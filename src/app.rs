@@ -4,15 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use url::Url;
 
-use crate::config::{Config, RedisConfig, SessionConfig, StoreConfig};
+use crate::config::{Config, RedisConfig, SessionConfig, StoreConfig, TokenConfig};
 use crate::effects::{Clock, IdSource, SystemClock, SystemIds};
-use crate::identity::LocalAccounts;
+use crate::handlers::Refreshed;
+use crate::identity::oidc::{AttemptCookies, Flights, OidcSettings, Provider};
+use crate::identity::{LocalAccounts, ReturnUrls};
 use crate::live::LivePolicy;
 use crate::policy::cookie::SessionCookie;
 use crate::policy::cors::CorsPolicy;
 use crate::policy::origin::Origin;
-use crate::policy::session::UnixMillis;
+use crate::policy::session::{StoreKey, UnixMillis};
 use crate::seal::KeyRing;
 use crate::store::{CookieStore, MemoryStore, RedisStore, Store};
 
@@ -27,10 +30,42 @@ pub struct App {
     pub(crate) accounts: Arc<LocalAccounts>,
     pub(crate) public_origin: Origin,
     pub(crate) post_logout_url: HeaderValue,
+    /// The same with an origin, for those who are on another.
+    pub(crate) post_logout_absolute: String,
+    pub(crate) revoke_at_logout: bool,
+    pub(crate) end_session_at_provider: bool,
+    pub(crate) oidc: Option<Oidc>,
+    pub(crate) login_page: Option<String>,
+    pub(crate) return_urls: ReturnUrls,
+    pub(crate) token: TokenConfig,
     pub(crate) max_body_bytes: usize,
     pub(crate) example: bool,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) ids: Box<dyn IdSource>,
+}
+
+/// The identity provider, and what goes on with it.
+pub(crate) struct Oidc {
+    pub(crate) provider: Provider,
+    pub(crate) attempts: AttemptCookies,
+    pub(crate) refreshes: Flights<StoreKey, Refreshed>,
+}
+
+impl Oidc {
+    fn new(settings: OidcSettings, keys: &KeyRing, https: bool) -> Self {
+        Self {
+            provider: Provider::new(settings),
+            attempts: AttemptCookies::new(keys, https),
+            refreshes: Flights::default(),
+        }
+    }
+}
+
+/// A URL, or a path on our own origin, as a URL.
+fn absolute(place: &HeaderValue, own: &Origin) -> String {
+    let place = place.to_str().unwrap_or("/");
+    let url = Url::parse(own.as_str()).and_then(|own| own.join(place));
+    url.map_or_else(|_| own.to_string(), String::from)
 }
 
 impl App {
@@ -39,8 +74,11 @@ impl App {
     #[must_use]
     pub fn new(config: &Config, accounts: Arc<LocalAccounts>) -> Self {
         let clock = SystemClock::new();
+        let public_origin = &config.server.public_origin;
         let keys = config.session.keys.clone().unwrap_or_else(KeyRing::random);
+        let https = public_origin.is_https();
         let (store, snapshot) = open_store(&config.session, &keys, clock.now());
+        let oidc = config.oidc.clone().map(|settings| Oidc::new(settings, &keys, https));
         Self {
             cors: config.cors.clone().into(),
             cookie: config.session.cookie.clone(),
@@ -48,8 +86,19 @@ impl App {
             snapshot,
             keys,
             accounts,
-            public_origin: config.server.public_origin.clone(),
+            public_origin: public_origin.clone(),
+            post_logout_absolute: absolute(&config.logout.post_logout_url, public_origin),
             post_logout_url: config.logout.post_logout_url.clone(),
+            revoke_at_logout: config.logout.revoke,
+            end_session_at_provider: config.logout.rp_initiated,
+            oidc,
+            login_page: config.login_page.clone(),
+            return_urls: ReturnUrls::new(
+                config.return_url.default.clone(),
+                &config.return_url.allowed_origins,
+                public_origin,
+            ),
+            token: config.token,
             max_body_bytes: config.server.max_body_bytes,
             example: config.dev,
             clock: Box::new(clock),

@@ -38,6 +38,15 @@ pub enum ApiError {
     /// No session of this user has that handle.
     #[error("you have no such session")]
     NoSuchSession,
+    /// The session was not begun at an identity provider.
+    #[error("this session has no access token: it was not begun at the identity provider")]
+    NoToken,
+    /// The identity provider does not answer; the session stays.
+    #[error("the identity provider cannot be reached at this moment: try again")]
+    ProviderUnreachable,
+    /// Not a logout token of our provider, or a used one.
+    #[error("this is not a valid logout token")]
+    InvalidLogoutToken,
     /// The path exists, but not for this method.
     #[error("this path does not take {method}: it takes {}", allowed.join(", "))]
     MethodNotAllowed {
@@ -52,9 +61,12 @@ pub enum ApiError {
         /// In bytes.
         limit: usize,
     },
-    /// The body did not come as JSON.
-    #[error("the body must be JSON: send `Content-Type: application/json`")]
-    UnsupportedMediaType,
+    /// The body did not come as what it has to be.
+    #[error("the body is of another type: send `Content-Type: {expected}`")]
+    UnsupportedMediaType {
+        /// The only one that is taken.
+        expected: &'static str,
+    },
     /// Not JSON at all.
     #[error("the body is not valid JSON (line {line}, column {column})")]
     MalformedJson {
@@ -151,18 +163,20 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED
             }
             Self::Csrf(_) | Self::CrossSiteLogout => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::NoSuchSession => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuchSession | Self::NoToken => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MalformedJson { .. }
             | Self::InvalidBody { .. }
             | Self::BodyIncomplete
+            | Self::InvalidLogoutToken
             | Self::InvalidQuery { .. } => StatusCode::BAD_REQUEST,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::StoreFull | Self::StoreUnavailable { .. } | Self::Busy => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::StoreFull
+            | Self::StoreUnavailable { .. }
+            | Self::Busy
+            | Self::ProviderUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotWithCookies => StatusCode::NOT_IMPLEMENTED,
             Self::SessionTooLarge { .. } | Self::Internal { .. } => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -182,9 +196,12 @@ impl ApiError {
             Self::CrossSiteLogout => "cross_site_logout",
             Self::NotFound => "not_found",
             Self::NoSuchSession => "no_such_session",
+            Self::NoToken => "no_token",
+            Self::ProviderUnreachable => "provider_unreachable",
+            Self::InvalidLogoutToken => "invalid_logout_token",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::BodyTooLarge { .. } => "body_too_large",
-            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::MalformedJson { .. } => "malformed_json",
             Self::InvalidBody { .. } => "invalid_body",
             Self::BodyIncomplete => "body_incomplete",
@@ -214,6 +231,9 @@ impl ApiError {
             }
             Self::StoreFull => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            }
+            Self::ProviderUnreachable => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             Self::Busy | Self::StoreUnavailable { .. } => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

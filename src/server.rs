@@ -91,7 +91,7 @@ impl Server {
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
         let (accounts, demo) = match &config.accounts {
             Some(accounts) => (Arc::clone(accounts), None),
-            None if config.dev => {
+            None if config.dev && config.oidc.is_none() => {
                 let (accounts, demo) = demo_account()?;
                 (Arc::new(accounts), Some(demo))
             }

@@ -47,11 +47,9 @@ impl Body {
         headers: &HeaderMap,
         limit: usize,
     ) -> Result<T, ApiError> {
-        let bytes = tokio::time::timeout(DEADLINE, self.collect(limit))
-            .await
-            .map_err(|_| ApiError::BodyTimeout)?;
-        if !is_json(headers) {
-            return Err(ApiError::UnsupportedMediaType);
+        let bytes = self.read(limit).await;
+        if !is(headers, b"application/json") {
+            return Err(ApiError::UnsupportedMediaType { expected: "application/json" });
         }
         let bytes = bytes?;
         if bytes.trim_ascii_start().starts_with(b"[") {
@@ -66,6 +64,26 @@ impl Body {
                 ApiError::MalformedJson { line, column }
             }
         })
+    }
+
+    /// Reads a form of at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`json`](Self::json).
+    pub(crate) async fn form(self, headers: &HeaderMap, limit: usize) -> Result<Vec<u8>, ApiError> {
+        let bytes = self.read(limit).await;
+        if !is(headers, b"application/x-www-form-urlencoded") {
+            let expected = "application/x-www-form-urlencoded";
+            return Err(ApiError::UnsupportedMediaType { expected });
+        }
+        bytes
+    }
+
+    async fn read(self, limit: usize) -> Result<Vec<u8>, ApiError> {
+        tokio::time::timeout(DEADLINE, self.collect(limit))
+            .await
+            .map_err(|_| ApiError::BodyTimeout)?
     }
 
     async fn collect(mut self, limit: usize) -> Result<Vec<u8>, ApiError> {
@@ -84,9 +102,9 @@ impl Body {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn is(headers: &HeaderMap, essence: &[u8]) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else { return false };
-    let essence = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    let given = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
+    given.trim_ascii().eq_ignore_ascii_case(essence)
 }

@@ -2,8 +2,10 @@
 //! filters make these values, the handlers take them; neither knows the other.
 
 mod body;
+mod query;
 
 pub(crate) use body::Body;
+pub(crate) use query::{CallbackQuery, LoginQuery};
 
 use std::sync::Arc;
 
@@ -23,8 +25,16 @@ pub(crate) enum Call {
         /// Whether reading extends the session: `?slide=false` says no.
         slide: bool,
     },
+    /// `GET /api/auth/login`: the browser itself came here.
+    BeginLogin(LoginQuery),
+    /// `GET /api/auth/callback`: it comes back from the provider.
+    Callback(CallbackQuery),
     /// `POST /api/auth/login`.
     LogIn(Body),
+    /// `GET /api/auth/token`.
+    ReadToken,
+    /// `POST /api/auth/backchannel-logout`: the provider itself.
+    BackchannelLogout(Body),
     /// `GET /api/auth/logout`: the browser itself came here.
     LogOutByNavigation,
     /// `POST /api/auth/logout`: a script asks.

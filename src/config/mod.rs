@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use url::Url;
 
 use crate::config::reader::{Document, Section};
@@ -40,7 +39,7 @@ pub struct Config {
     pub accounts: Option<Arc<LocalAccounts>>,
     /// `[auth] login_page`: where a login by navigation leads without a provider; `None`: to a
     /// plain form of our own.
-    pub login_page: Option<HeaderValue>,
+    pub login_page: Option<String>,
     /// `[oidc]`: the identity provider, if there is one.
     pub oidc: Option<OidcSettings>,
     /// `[return_url]`.
@@ -349,11 +348,11 @@ fn report_cors(s: &mut Section<'_, '_>, error: &CorsConfigError) {
 fn read_auth(
     document: &mut Document<'_>,
     another_way: bool,
-) -> (Option<Arc<LocalAccounts>>, Option<HeaderValue>) {
+) -> (Option<Arc<LocalAccounts>>, Option<String>) {
     let base = document.directory();
     document.section("auth", |s| {
         let page = s.value::<String>("login_page");
-        let login_page = page.as_deref().and_then(where_to).and_then(|p| HeaderValue::try_from(p).ok());
+        let login_page = page.as_deref().and_then(where_to);
         if let Some(page) = page.filter(|_| login_page.is_none()) {
             s.fault("login_page", Some(page), "url_malformed", "browsers cannot be sent there", "write a URL such as \"https://app.example.com/login\", or leave it out");
         }

@@ -1,10 +1,12 @@
 //! The routes: which call a request makes. Paths and methods only; what a call does is in
 //! [`crate::handlers`].
 
+use std::convert::Infallible;
+
 use http::Method;
 use warp::{Filter, Rejection};
 
-use crate::call::{Body, Call};
+use crate::call::{Body, Call, CallbackQuery, LoginQuery};
 use crate::error::ApiError;
 use crate::policy::session::Handle;
 
@@ -23,9 +25,27 @@ pub(super) fn call(
         .map(|_method, slide| Call::ReadSession { slide });
     let login = auth
         .and(warp::path!("login"))
+        .and(only(&["GET", "HEAD", "POST"]))
+        .and(query())
+        .and(body())
+        .and_then(|method, query: String, body| async move {
+            match method {
+                Method::POST => Ok(Call::LogIn(body)),
+                _ => parsed(LoginQuery::parse(&query).map(Call::BeginLogin)),
+            }
+        });
+    let callback =
+        auth.and(warp::path!("callback")).and(only(&["GET"])).and(query()).and_then(
+            |_method, query: String| async move {
+                parsed(CallbackQuery::parse(&query).map(Call::Callback))
+            },
+        );
+    let token = auth.and(warp::path!("token")).and(only(READ)).map(|_method| Call::ReadToken);
+    let backchannel = auth
+        .and(warp::path!("backchannel-logout"))
         .and(only(&["POST"]))
         .and(body())
-        .map(|_method, body| Call::LogIn(body));
+        .map(|_method, body| Call::BackchannelLogout(body));
     let logout = auth
         .and(warp::path!("logout"))
         .and(only(&["GET", "POST"]))
@@ -54,7 +74,21 @@ pub(super) fn call(
         .map(|_method| Call::Example);
 
     let sessions = sessions.or(one_session).unify();
-    session.or(login).unify().or(logout).unify().or(sessions).unify().or(example).unify()
+    session
+        .or(login)
+        .unify()
+        .or(logout)
+        .unify()
+        .or(sessions)
+        .unify()
+        .or(callback)
+        .unify()
+        .or(token)
+        .unify()
+        .or(backchannel)
+        .unify()
+        .or(example)
+        .unify()
 }
 
 /// Passes these methods; answers others with 405 and `Allow`. Put behind the path, so that a
@@ -96,12 +130,20 @@ fn one_of(
     expected: &'static str,
     read: fn(Option<&str>) -> Option<bool>,
 ) -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    query.and_then(move |query: String| async move {
+    query().and_then(move |query: String| async move {
         let values = query.split('&').filter_map(|pair| pair.split_once('='));
         let value = values.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back();
         read(value).ok_or(warp::reject::custom(ApiError::InvalidQuery { name, expected }))
     })
+}
+
+/// The query string, as it came; empty if there is none.
+fn query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone + Send + Sync + 'static {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
+}
+
+fn parsed(call: Result<Call, ApiError>) -> Result<Call, Rejection> {
+    call.map_err(warp::reject::custom)
 }
 
 /// Takes the body of the request, unread.

@@ -1,14 +1,14 @@
 //! `GET` and `POST /api/auth/logout`.
 
-use http::header::{HeaderValue, LOCATION, ORIGIN};
-use http::{HeaderName, StatusCode};
+use http::HeaderName;
+use http::header::{HeaderValue, ORIGIN};
 use serde::Serialize;
-use warp::reply::{Reply as _, Response};
+use warp::reply::Response;
 
 use crate::app::App;
 use crate::call::Visitor;
 use crate::error::ApiError;
-use crate::handlers::clear_cookies;
+use crate::handlers::{clear_cookies, idp, page};
 use crate::policy::csrf;
 use crate::reply;
 use crate::store::SessionStore as _;
@@ -21,9 +21,8 @@ struct LoggedOut<'a> {
 
 /// A script asks (the CSRF layer has let it through): 200 and where to go next.
 pub(super) async fn by_script(app: &App, visitor: &Visitor) -> Result<Response, ApiError> {
-    let logout_url = app.post_logout_url.to_str().unwrap_or("/");
-    let mut response = reply::json(&LoggedOut { logout_url });
-    end_session(app, visitor).await?;
+    let logout_url = end_session(app, visitor).await?;
+    let mut response = reply::json(&LoggedOut { logout_url: &logout_url });
     // Without a session cookie nothing has been checked, and nothing is cleared: another site could
     // post a form here, and the browser would take the answer's cookies, though it sent none.
     if visitor.ticket.is_some() {
@@ -52,18 +51,20 @@ pub(super) async fn by_navigation(app: &App, visitor: &Visitor) -> Result<Respon
     if prank {
         return Err(ApiError::CrossSiteLogout);
     }
-    let mut response = StatusCode::FOUND.into_response();
-    response.headers_mut().insert(LOCATION, app.post_logout_url.clone());
-    end_session(app, visitor).await?;
+    let mut response = page::redirect(&end_session(app, visitor).await?)?;
     clear_cookies(app, &mut response)?;
     Ok(response)
 }
 
-/// Fails with the store: who is told that they are logged out must be so.
-async fn end_session(app: &App, visitor: &Visitor) -> Result<(), ApiError> {
-    let Some(ticket) = &visitor.ticket else { return Ok(()) };
-    if app.store.remove(ticket, app.clock.now()).await?.is_some() {
-        tracing::info!(event = "logout", "logged out");
-    }
-    Ok(())
+/// Ends the session here and at the provider; gives the place where the browser goes next. Fails
+/// with the store: who is told that they are logged out must be so.
+async fn end_session(app: &App, visitor: &Visitor) -> Result<String, ApiError> {
+    let default = || app.post_logout_url.to_str().unwrap_or("/").to_owned();
+    let Some(ticket) = &visitor.ticket else { return Ok(default()) };
+    let Some(stored) = app.store.remove(ticket, app.clock.now()).await? else {
+        return Ok(default());
+    };
+    tracing::info!(event = "logout", user = %stored.user.id(), "logged out");
+    let Some(idp) = &stored.idp else { return Ok(default()) };
+    Ok(idp::leave(app, idp).await.map_or_else(default, String::from))
 }

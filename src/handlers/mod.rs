@@ -1,9 +1,17 @@
 //! What each call does. Plain functions of the app, the visitor and the call's own arguments.
 
+mod backchannel;
+mod idp;
 mod login;
 mod logout;
+mod page;
 mod session;
 mod sessions;
+mod sign_in;
+mod start;
+mod token;
+
+pub(crate) use idp::Refreshed;
 
 use std::sync::Arc;
 
@@ -25,6 +33,10 @@ pub(crate) async fn answer(
 ) -> Result<Response, ApiError> {
     match call {
         Call::ReadSession { slide } => session::read(&app, &visitor, slide).await,
+        Call::BeginLogin(query) => sign_in::begin(&app, &visitor, query).await,
+        Call::Callback(query) => sign_in::callback(&app, &visitor, query).await,
+        Call::ReadToken => token::read(&app, &visitor).await,
+        Call::BackchannelLogout(body) => backchannel::log_out(&app, &visitor, body).await,
         Call::LogIn(body) => login::log_in(&app, &visitor, body).await,
         Call::ListSessions => sessions::list(&app, &visitor).await,
         Call::EndSession(handle) => sessions::end_one(&app, &visitor, handle).await,

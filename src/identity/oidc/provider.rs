@@ -13,10 +13,11 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AccessToken, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret,
-    CsrfToken, EmptyExtraTokenFields, EndpointNotSet, EndpointSet, IdTokenFields, IssuerUrl,
-    LoginHint, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
-    RefreshToken, RequestTokenError, Scope, StandardErrorResponse, StandardTokenResponse,
-    SubjectIdentifier, TokenResponse as _, TokenUrl, UserInfoClaims, UserInfoError, UserInfoUrl,
+    CsrfToken, EmptyExtraTokenFields, EndpointNotSet, EndpointSet, HttpRequest, IdTokenFields,
+    IssuerUrl, LoginHint, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardErrorResponse,
+    StandardTokenResponse, SubjectIdentifier, TokenResponse as _, TokenUrl, UserInfoClaims,
+    UserInfoError, UserInfoUrl,
 };
 use serde_json::{Map, Value};
 use url::Url;
@@ -281,7 +282,22 @@ impl Provider {
     ) -> Result<bool, ProviderError> {
         let known = self.known(now).await?;
         let Some(url) = &known.endpoints.revocation else { return Ok(false) };
-        // By hand: the crate revokes over https only, and development has none.
+        let request = self.revocation(url, known.client_auth, refresh)?;
+        let answer = self.http.send(request).await.map_err(ProviderError::Http)?;
+        if answer.status().is_success() {
+            Ok(true)
+        } else {
+            Err(ProviderError::Refused { code: answer.status().as_u16().to_string() })
+        }
+    }
+
+    /// By hand: the crate revokes over https only, and development has none.
+    fn revocation(
+        &self,
+        url: &Url,
+        client_auth: ClientAuth,
+        refresh: &Secret<String>,
+    ) -> Result<HttpRequest, ProviderError> {
         let mut form = Serializer::new(String::new());
         form.append_pair("token", refresh.expose());
         form.append_pair("token_type_hint", "refresh_token");
@@ -291,7 +307,7 @@ impl Provider {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
             .header(ACCEPT, HeaderValue::from_static("application/json"));
         let id = &self.settings.client_id;
-        match (&self.settings.client_secret, known.client_auth) {
+        match (&self.settings.client_secret, client_auth) {
             (Some(secret), ClientAuth::Basic) => {
                 let basic = basic(id, secret.expose()).ok_or(ProviderError::Crashed)?;
                 request = request.header(AUTHORIZATION, basic);
@@ -303,14 +319,7 @@ impl Provider {
                 form.append_pair("client_id", id);
             }
         }
-        let request =
-            request.body(form.finish().into_bytes()).map_err(|_| ProviderError::Crashed)?;
-        let answer = self.http.send(request).await.map_err(ProviderError::Http)?;
-        if answer.status().is_success() {
-            Ok(true)
-        } else {
-            Err(ProviderError::Refused { code: answer.status().as_u16().to_string() })
-        }
+        request.body(form.finish().into_bytes()).map_err(|_| ProviderError::Crashed)
     }
 
     /// Where the browser goes to end its session at the provider as well (RP-Initiated Logout

@@ -1,0 +1,46 @@
+//! `POST /api/auth/backchannel-logout`: the provider ends sessions.
+
+use http::StatusCode;
+use url::form_urlencoded;
+use warp::reply::{Reply as _, Response};
+
+use crate::app::App;
+use crate::call::{Body, Visitor};
+use crate::error::ApiError;
+use crate::identity::oidc::LogoutNotice;
+use crate::store::SessionStore as _;
+
+/// A token, and what stands around it in a form.
+const MAX_BODY_BYTES: usize = 20 << 10;
+
+/// 200 once the sessions are gone; 400 for a token that is not valid. Nobody has to be logged in:
+/// the token itself is the proof.
+pub(super) async fn log_out(
+    app: &App,
+    visitor: &Visitor,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let oidc = app.oidc.as_ref().ok_or(ApiError::NotFound)?;
+    let body = body.form(&visitor.headers, MAX_BODY_BYTES).await?;
+    let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "logout_token");
+    let (Some((_, token)), None) = (tokens.next(), tokens.next()) else {
+        return Err(ApiError::InvalidLogoutToken);
+    };
+    let now = app.clock.now();
+    let notice = oidc.provider.logout_notice(&token, now).await.map_err(|error| {
+        tracing::warn!(event = "backchannel_logout_refused", %error, "not a valid logout");
+        ApiError::InvalidLogoutToken
+    })?;
+    let issuer = oidc.provider.issuer();
+    let LogoutNotice { sid, subject, .. } = &notice;
+    let ended = match (sid, subject) {
+        // With a session named, only that: the user may be at home on other machines.
+        (Some(sid), _) => app.store.remove_by_idp_sid(issuer, sid, now).await?,
+        (None, Some(subject)) => app.store.remove_by_idp_sub(issuer, subject, now).await?,
+        (None, None) => 0,
+    };
+    // Only now: had the store failed, the provider may send the same token again.
+    oidc.provider.used(&notice, now);
+    tracing::info!(event = "backchannel_logout", ended, "the provider ended sessions");
+    Ok(StatusCode::OK.into_response())
+}

@@ -1,0 +1,172 @@
+//! Pages for people who came here by a navigation: the login form, and what went wrong at sign-in.
+//! Plain HTML that loads nothing.
+
+use bytes::Bytes;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use uuid::Uuid;
+use warp::reply::{Reply as _, Response};
+
+use crate::error::ApiError;
+use crate::identity::ReturnTo;
+
+/// Why signing in did not work, in words for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The user, or the provider, said no.
+    Denied,
+    /// No such attempt, and trying again did not help.
+    Stale,
+    /// The provider is out of reach.
+    Unreachable,
+    /// The provider's answer cannot be believed, or it does not know us.
+    Provider,
+}
+
+impl Failure {
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Denied => "login_denied",
+            Self::Stale => "login_stale",
+            Self::Unreachable => "provider_unreachable",
+            Self::Provider => "provider_failed",
+        }
+    }
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Denied => StatusCode::FORBIDDEN,
+            Self::Stale => StatusCode::BAD_REQUEST,
+            Self::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Provider => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Denied => "The sign-in was cancelled or refused.",
+            Self::Stale => {
+                "This sign-in has expired, or was begun in another browser. Cookies have to be allowed."
+            }
+            Self::Unreachable => "The sign-in service does not answer at this moment.",
+            Self::Provider => "The sign-in service gave an answer that cannot be used.",
+        }
+    }
+}
+
+/// The page of a sign-in that failed. The request id leads to the log.
+pub(super) fn failed(failure: Failure, cid: Uuid) -> Response {
+    let (text, code) = (failure.text(), failure.code());
+    let mut response = html(
+        &format!(
+            "<h1>Signing in did not work</h1>\n<p>{text}</p>\n<p><a href=\"/api/auth/login\">Try again</a></p>\n<p><small>{code}, request {cid}</small></p>"
+        ),
+        None,
+    );
+    *response.status_mut() = failure.status();
+    if failure == Failure::Unreachable {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+/// The login form for local accounts.
+pub(super) fn login_form(return_to: &ReturnTo, nonce: &str) -> Response {
+    let return_to = escape(return_to.as_str());
+    html(
+        &format!(
+            r#"<h1>Sign in</h1>
+<form data-return-to="{return_to}">
+<p><label>User name <input name="username" autocomplete="username" required autofocus></label></p>
+<p><label>Password <input name="password" type="password" autocomplete="current-password" required></label></p>
+<p><button>Sign in</button> <output role="alert"></output></p>
+</form>
+<noscript><p>This form needs JavaScript.</p></noscript>
+<script nonce="{nonce}">
+const form = document.querySelector("form");
+form.addEventListener("submit", async (event) => {{
+  event.preventDefault();
+  const says = form.querySelector("output");
+  says.value = "";
+  const body = JSON.stringify(Object.fromEntries(new FormData(form)));
+  try {{
+    const answer = await fetch("/api/auth/login", {{
+      method: "POST", credentials: "same-origin", headers: {{ "Content-Type": "application/json" }}, body,
+    }});
+    if (answer.ok) location.replace(form.dataset.returnTo);
+    else says.value = (await answer.json()).detail;
+  }} catch {{
+    says.value = "the server does not answer: try again";
+  }}
+}});
+</script>"#
+        ),
+        Some(nonce),
+    )
+}
+
+/// 302. What stands in the URL may be a secret of this login.
+pub(super) fn redirect(to: &str) -> Result<Response, ApiError> {
+    let mut location = HeaderValue::try_from(to)
+        .map_err(|_| ApiError::Internal { cause: "a place that no header can carry".to_owned() })?;
+    location.set_sensitive(true);
+    let mut response = StatusCode::FOUND.into_response();
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+fn html(body: &str, script_nonce: Option<&str>) -> Response {
+    const X_FRAME_OPTIONS: HeaderName = HeaderName::from_static("x-frame-options");
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n<title>Sign in</title>\n{body}\n</html>\n"
+    );
+    let script = script_nonce.map_or_else(String::new, |nonce| {
+        format!("; script-src 'nonce-{nonce}'; connect-src 'self'")
+    });
+    let policy = format!(
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'{script}"
+    );
+    let mut response = Response::new(Bytes::from(page).into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_stays_text() {
+        assert_eq!(escape(r#"/"><script>'&"#), "/&quot;&gt;&lt;script&gt;&#39;&amp;");
+    }
+
+    #[test]
+    fn pages_load_nothing_and_fit_into_no_frame() {
+        let page = failed(Failure::Unreachable, Uuid::nil());
+        let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("script-src"));
+        assert!(policy.contains("frame-ancestors 'none'"));
+        assert_eq!(page.headers()[RETRY_AFTER], "5");
+        assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

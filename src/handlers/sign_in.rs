@@ -1,0 +1,174 @@
+//! `GET /api/auth/login` and `GET /api/auth/callback`: to the provider and back.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use warp::reply::Response;
+
+use crate::app::{App, Oidc};
+use crate::call::{CallbackQuery, LoginQuery, Visitor};
+use crate::error::ApiError;
+use crate::handlers::page::{self, Failure};
+use crate::handlers::{idp, set_cookie, start};
+use crate::identity::ReturnTo;
+use crate::identity::oidc::{Attempt, Callback, Hints, ProviderError};
+
+/// After this many retries there is none: what did not help once does not help twice.
+const MAX_RETRIES: u8 = 1;
+
+/// Sends the browser to the provider; without one, to the login page or a plain form.
+pub(super) async fn begin(
+    app: &App,
+    visitor: &Visitor,
+    query: LoginQuery,
+) -> Result<Response, ApiError> {
+    let LoginQuery { return_url, login_hint, idp_hint, tenant_name, tenant_custom_domain } = query;
+    let return_to = app.return_urls.resolve(return_url.as_deref());
+    if let Some(oidc) = &app.oidc {
+        let hints = Hints { login_hint, idp_hint, tenant_name, tenant_custom_domain };
+        return to_provider(app, oidc, visitor, return_to.as_str(), &hints, 0).await;
+    }
+    match &app.login_page {
+        Some(page) => page::redirect(&with_return_url(page, return_url.as_deref(), &return_to)),
+        None => {
+            let nonce = URL_SAFE_NO_PAD.encode(app.ids.nonce());
+            Ok(page::login_form(&return_to, &nonce))
+        }
+    }
+}
+
+/// The login page, told where to go afterwards if anybody asked.
+fn with_return_url(page: &str, asked: Option<&str>, return_to: &ReturnTo) -> String {
+    if asked.is_none() {
+        return page.to_owned();
+    }
+    let (page, fragment) = page.split_at(page.find('#').unwrap_or(page.len()));
+    let value = url::form_urlencoded::byte_serialize(return_to.as_str().as_bytes());
+    let separator = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{separator}return_url={}{fragment}", value.collect::<String>())
+}
+
+async fn to_provider(
+    app: &App,
+    oidc: &Oidc,
+    visitor: &Visitor,
+    return_to: &str,
+    hints: &Hints,
+    retries: u8,
+) -> Result<Response, ApiError> {
+    let now = app.clock.now();
+    let random = std::array::from_fn(|_| app.ids.session_secret());
+    let attempt = Attempt::new(random, return_to, retries, now);
+    let url = match oidc.provider.authorize_url(&attempt, hints, now).await {
+        Ok(url) => url,
+        Err(error) => return Ok(failed(app, Failure::Unreachable, Some(&error))),
+    };
+    let mut response = page::redirect(url.as_str())?;
+    for cookie in oidc.attempts.begin(&visitor.headers, &attempt) {
+        set_cookie(&mut response, cookie)?;
+    }
+    Ok(response)
+}
+
+/// The browser comes back. The state is checked before anything else is looked at.
+pub(super) async fn callback(
+    app: &App,
+    visitor: &Visitor,
+    query: CallbackQuery,
+) -> Result<Response, ApiError> {
+    let oidc = app.oidc.as_ref().ok_or(ApiError::NotFound)?;
+    let state = query.state.as_deref().unwrap_or_default();
+    let (attempt, clear) = oidc.attempts.take(&visitor.headers, state, app.clock.now());
+    let tried = Attempt::retries(state);
+    let return_to = match &attempt {
+        Some(attempt) => attempt.return_to.clone(),
+        None => app.return_urls.default_url().as_str().to_owned(),
+    };
+    let outcome = match attempt {
+        None => Err((Failure::Stale, Recovery::Retry, None)),
+        Some(attempt) => finish(app, oidc, query, attempt).await,
+    };
+    let mut response = match outcome {
+        Ok(identity) => {
+            let (user, idp) = idp::session(&oidc.provider, identity);
+            let started = start::session(app, visitor, user, Some(idp)).await?;
+            let mut response = page::redirect(&return_to)?;
+            started.set_cookies(app, &mut response)?;
+            response
+        }
+        Err((failure, Recovery::Retry, _)) if tried < MAX_RETRIES => {
+            tracing::info!(event = "login_retried", code = failure.code(), "signing in once more");
+            to_provider(app, oidc, visitor, &return_to, &Hints::default(), tried + 1).await?
+        }
+        Err((failure, _, error)) => failed(app, failure, error.as_ref()),
+    };
+    // Used up, whatever became of it.
+    if let Some(clear) = clear {
+        set_cookie(&mut response, clear)?;
+    }
+    Ok(response)
+}
+
+/// Whether it may go better in a second attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recovery {
+    Retry,
+    GiveUp,
+}
+
+type Failed = (Failure, Recovery, Option<ProviderError>);
+
+async fn finish(
+    app: &App,
+    oidc: &Oidc,
+    query: CallbackQuery,
+    attempt: Attempt,
+) -> Result<crate::identity::oidc::Identity, Failed> {
+    match (query.code, query.error.as_deref()) {
+        (Some(code), None) => {
+            let callback = Callback { code, issuer: query.issuer };
+            let finished = oidc.provider.finish(callback, attempt, app.clock.now()).await;
+            finished.map_err(|error| {
+                let (failure, recovery) = classify(&error);
+                (failure, recovery, Some(error))
+            })
+        }
+        // OpenID Connect Core §3.1.2.6 and RFC 6749 §4.1.2.1: what passes by itself.
+        (
+            _,
+            Some(
+                "login_required"
+                | "interaction_required"
+                | "account_selection_required"
+                | "consent_required"
+                | "temporarily_unavailable"
+                | "server_error",
+            ),
+        ) => Err((Failure::Unreachable, Recovery::Retry, None)),
+        (_, Some("access_denied")) => Err((Failure::Denied, Recovery::GiveUp, None)),
+        // Our own request is wrong (`invalid_scope`…), or the answer is none.
+        _ => Err((Failure::Provider, Recovery::GiveUp, None)),
+    }
+}
+
+fn classify(error: &ProviderError) -> (Failure, Recovery) {
+    match error {
+        ProviderError::Http(_) | ProviderError::Crashed => (Failure::Unreachable, Recovery::GiveUp),
+        // The code is used up or too old: another one helps.
+        ProviderError::Refused { code } if code == "invalid_grant" => {
+            (Failure::Stale, Recovery::Retry)
+        }
+        _ => (Failure::Provider, Recovery::GiveUp),
+    }
+}
+
+fn failed(app: &App, failure: Failure, error: Option<&ProviderError>) -> Response {
+    let (cid, code) = (app.ids.request_id(), failure.code());
+    let cause = error.map(tracing::field::display);
+    // Denied is the user's own word; everything else somebody should look at.
+    if failure == Failure::Denied {
+        tracing::info!(event = "login_failed", %cid, code, "the provider was told to refuse");
+    } else {
+        tracing::warn!(event = "login_failed", %cid, code, cause, "signing in failed");
+    }
+    page::failed(failure, cid)
+}
