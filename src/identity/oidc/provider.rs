@@ -471,9 +471,6 @@ fn from_token_request(error: TokenRequestError) -> ProviderError {
             ProviderError::Refused { code: if sane { code } else { "(unreadable)" }.to_owned() }
         }
         RequestTokenError::Request(error) => ProviderError::Http(error),
-        RequestTokenError::Parse(error, _) if error.path().to_string().starts_with("id_token") => {
-            Untrusted::Format("an ID token that cannot be read").into()
-        }
         RequestTokenError::Parse(error, _) => ProviderError::Malformed {
             reason: format!("the token endpoint's answer, at `{}`", error.path()),
         },

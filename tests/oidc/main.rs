@@ -1,0 +1,14 @@
+//! Signing in at an OpenID Connect provider, over real sockets: one that misbehaves on demand, and
+//! one that nobody here wrote.
+
+// To the provider and back.
+mod sign_in;
+// What a provider may get wrong.
+mod faults;
+// Access tokens and their refresh.
+mod tokens;
+// Logging out, from either side.
+mod logout;
+// The provider that does what it should not.
+mod provider;
+mod support;
