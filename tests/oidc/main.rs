@@ -1,6 +1,8 @@
 //! Signing in at an OpenID Connect provider, over real sockets: one that misbehaves on demand, and
 //! one that nobody here wrote.
 
+// npm's oidc-provider, which is certified.
+mod certified;
 // To the provider and back.
 mod sign_in;
 // What a provider may get wrong.
