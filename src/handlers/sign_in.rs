@@ -27,13 +27,11 @@ pub(super) async fn begin(
         let hints = Hints { login_hint, idp_hint, tenant_name, tenant_custom_domain };
         return to_provider(app, oidc, visitor, return_to.as_str(), &hints, 0).await;
     }
-    match &app.login_page {
-        Some(page) => page::redirect(&with_return_url(page, return_url.as_deref(), &return_to)),
-        None => {
-            let nonce = URL_SAFE_NO_PAD.encode(app.ids.nonce());
-            Ok(page::login_form(&return_to, &nonce))
-        }
+    if let Some(page) = &app.login_page {
+        return page::redirect(&with_return_url(page, return_url.as_deref(), &return_to));
     }
+    let nonce = URL_SAFE_NO_PAD.encode(app.ids.nonce());
+    Ok(page::login_form(&return_to, &nonce))
 }
 
 /// The login page, told where to go afterwards if anybody asked.

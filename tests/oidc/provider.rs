@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -293,7 +293,7 @@ impl Provider {
         let path = request.uri().path().to_owned();
         self.state().hits.push(path.clone());
         let (parts, body) = request.into_parts();
-        let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+        let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
         let form: HashMap<String, String> =
             url::form_urlencoded::parse(&body).into_owned().collect();
         let fault = self.state().fault;
@@ -409,12 +409,12 @@ impl Provider {
             "refresh_token": format!("refresh-{}", state.refresh),
         });
         if fault != Fault::NoIdToken {
-            body["id_token"] = self.id_token(&state, fault, nonce, &access).into();
+            body["id_token"] = self.id_token(&state, fault, nonce.as_deref(), &access).into();
         }
         answer(200, &body)
     }
 
-    fn id_token(&self, state: &State, fault: Fault, nonce: Option<String>, access: &str) -> String {
+    fn id_token(&self, state: &State, fault: Fault, nonce: Option<&str>, access: &str) -> String {
         let hash = digest::digest(&digest::SHA256, access.as_bytes());
         let mut claims = json!({
             "iss": self.issuer(), "aud": CLIENT_ID, "sub": SUBJECT, "iat": now(0), "exp": now(300),

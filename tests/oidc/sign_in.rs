@@ -5,7 +5,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::provider::{Fault, Provider};
-use crate::support::{FRONTEND, TestApp};
+use crate::support::{Browser, FRONTEND, TestApp};
 
 #[tokio::test]
 async fn a_user_signs_in_and_arrives_where_they_wanted_to() {
@@ -146,39 +146,30 @@ async fn one_retry_and_never_a_loop() {
 #[tokio::test]
 async fn what_comes_back_instead_of_a_code() {
     let app = TestApp::start().await;
-    for (error, want) in [
-        ("access_denied", Some((403, "login_denied"))),
-        ("invalid_scope", Some((502, "provider_failed"))),
-        ("<script>", Some((502, "provider_failed"))),
-        ("login_required", None),
-        ("temporarily_unavailable", None),
+    let answers = |browser: &Browser, authorize: &Url, error: &str| {
+        let (mut back, mut browser) = (app.provider.sign_in(authorize), browser.clone());
+        let state = back.query_pairs().find(|(name, _)| name == "state").expect("a state");
+        let state = state.1.into_owned();
+        back.query_pairs_mut().clear().append_pair("error", error).append_pair("state", &state);
+        async move {
+            let answer = browser.visit(&back).await;
+            (browser, answer)
+        }
+    };
+    for (error, recoverable, status, code) in [
+        ("access_denied", false, 403, "login_denied"),
+        ("invalid_scope", false, 502, "provider_failed"),
+        ("<script>", false, 502, "provider_failed"),
+        ("login_required", true, 503, "provider_unreachable"),
+        ("temporarily_unavailable", true, 503, "provider_unreachable"),
     ] {
         let mut browser = app.browser();
         let login = browser.get("/api/auth/login").await;
-        let mut back = app.provider.sign_in(&login.location());
-        let state =
-            back.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
-        back.query_pairs_mut().clear().append_pair("error", error).append_pair("state", &state);
-        let answer = browser.visit(&back).await;
-        match want {
-            Some((status, code)) => answer.assert_error_page(status, code, error),
-            None => {
-                let mut again = app.provider.sign_in(&answer.location());
-                let state = answer
-                    .location()
-                    .query_pairs()
-                    .find(|(n, _)| n == "state")
-                    .expect("a state")
-                    .1
-                    .into_owned();
-                again
-                    .query_pairs_mut()
-                    .clear()
-                    .append_pair("error", error)
-                    .append_pair("state", &state);
-                browser.visit(&again).await.assert_error_page(503, "provider_unreachable", error);
-            }
+        let (mut browser, mut answer) = answers(&browser, &login.location(), error).await;
+        if recoverable {
+            (browser, answer) = answers(&browser, &answer.location(), error).await;
         }
+        answer.assert_error_page(status, code, error);
         assert!(!answer.text().contains("<script>"));
         assert_eq!(browser.attempts(), 0, "{error}");
     }

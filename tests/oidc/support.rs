@@ -43,11 +43,11 @@ impl TestApp {
         let config = Config::parse(&text, Path::new("test.toml")).expect("a good configuration");
         let server = Server::bind(&config).await.expect("a free port");
         let addr = server.addr().expect("an address");
-        let (_stop, stopped) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
         tokio::spawn(server.run_until(async {
             let _ = stopped.await;
         }));
-        Self { addr, provider, _stop }
+        Self { addr, provider, _stop: stop }
     }
 
     pub(crate) fn browser(&self) -> Browser {

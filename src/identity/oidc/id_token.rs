@@ -18,7 +18,7 @@ use crate::identity::oidc::settings::OidcSettings;
 use crate::policy::session::UnixMillis;
 
 /// How far the clocks of two servers may differ.
-pub(super) const SKEW: Duration = Duration::from_secs(60);
+pub(super) const SKEW: Duration = Duration::from_mins(1);
 
 /// Claims that the crate has no field for.
 #[derive(Debug, Clone, Deserialize, Serialize)]
