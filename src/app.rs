@@ -118,6 +118,20 @@ impl App {
         self.cors.replace(policy);
     }
 
+    /// Whether the identity provider has answered at least once; true if there is none.
+    #[must_use]
+    pub fn knows_provider(&self) -> bool {
+        self.oidc.as_ref().is_none_or(|oidc| oidc.provider.was_reached())
+    }
+
+    /// Asks the identity provider for its endpoints and keys, unless they are known.
+    pub(crate) async fn reach_provider(&self) -> bool {
+        match &self.oidc {
+            Some(oidc) => oidc.provider.reach(self.clock.now()).await.is_ok(),
+            None => true,
+        }
+    }
+
     /// Sessions in this process at this moment.
     #[must_use]
     pub fn live_sessions(&self) -> usize {

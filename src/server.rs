@@ -32,6 +32,8 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// How often expired sessions are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often a provider that has never answered is asked again.
+const REACH_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -161,12 +163,14 @@ impl Server {
             }
         }
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.app)));
+        let scout = tokio::spawn(reach_provider(Arc::clone(&self.app)));
         shutdown.await;
         drop(stopped);
         // Fails only if nobody listens any more, and then there is nobody to tell.
         let _ = stop.send(());
         while servers.join_next().await.is_some() {}
         sweeper.abort();
+        scout.abort();
         self.app.save();
     }
 }
@@ -178,6 +182,17 @@ async fn sweep(app: Arc<App>) {
         let swept = app.sweep().await;
         if swept > 0 {
             tracing::debug!(swept, "dropped expired sessions");
+        }
+    }
+}
+
+/// Until the provider has answered once: the first user shall not be the one who waits.
+async fn reach_provider(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(REACH_EVERY);
+    loop {
+        ticks.tick().await;
+        if app.reach_provider().await {
+            break;
         }
     }
 }

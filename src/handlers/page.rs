@@ -21,6 +21,13 @@ pub(super) enum Failure {
     Unreachable,
     /// The provider's answer cannot be believed, or it does not know us.
     Provider,
+    /// The session cannot be stored.
+    Ours {
+        /// As the same failure has it elsewhere.
+        status: StatusCode,
+        /// Likewise.
+        code: &'static str,
+    },
 }
 
 impl Failure {
@@ -30,6 +37,7 @@ impl Failure {
             Self::Stale => "login_stale",
             Self::Unreachable => "provider_unreachable",
             Self::Provider => "provider_failed",
+            Self::Ours { code, .. } => code,
         }
     }
 
@@ -39,6 +47,7 @@ impl Failure {
             Self::Stale => StatusCode::BAD_REQUEST,
             Self::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Provider => StatusCode::BAD_GATEWAY,
+            Self::Ours { status, .. } => status,
         }
     }
 
@@ -50,6 +59,7 @@ impl Failure {
             }
             Self::Unreachable => "The sign-in service does not answer at this moment.",
             Self::Provider => "The sign-in service gave an answer that cannot be used.",
+            Self::Ours { .. } => "You have signed in, but no session can be begun at this moment.",
         }
     }
 }
@@ -64,7 +74,7 @@ pub(super) fn failed(failure: Failure, cid: Uuid) -> Response {
         None,
     );
     *response.status_mut() = failure.status();
-    if failure == Failure::Unreachable {
+    if failure.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response

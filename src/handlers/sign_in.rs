@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::handlers::page::{self, Failure};
 use crate::handlers::{idp, set_cookie, start};
 use crate::identity::ReturnTo;
-use crate::identity::oidc::{Attempt, Callback, Hints, ProviderError};
+use crate::identity::oidc::{Attempt, Callback, Hints, Identity, ProviderError};
 
 /// After this many retries there is none: what did not help once does not help twice.
 const MAX_RETRIES: u8 = 1;
@@ -86,13 +86,10 @@ pub(super) async fn callback(
         Some(attempt) => finish(app, oidc, query, attempt).await,
     };
     let mut response = match outcome {
-        Ok(identity) => {
-            let (user, idp) = idp::session(&oidc.provider, identity);
-            let started = start::session(app, visitor, user, Some(idp)).await?;
-            let mut response = page::redirect(&return_to)?;
-            started.set_cookies(app, &mut response)?;
-            response
-        }
+        Ok(identity) => match arrive(app, oidc, visitor, identity, &return_to).await {
+            Ok(response) => response,
+            Err(error) => no_room(app, &error),
+        },
         Err((failure, Recovery::Retry, _)) if tried < MAX_RETRIES => {
             tracing::info!(event = "login_retried", code = failure.code(), "signing in once more");
             to_provider(app, oidc, visitor, &return_to, &Hints::default(), tried + 1).await?
@@ -103,6 +100,21 @@ pub(super) async fn callback(
     if let Some(clear) = clear {
         set_cookie(&mut response, clear)?;
     }
+    Ok(response)
+}
+
+/// Begins the session, and sends the browser where it wanted to go.
+async fn arrive(
+    app: &App,
+    oidc: &Oidc,
+    visitor: &Visitor,
+    identity: Identity,
+    return_to: &str,
+) -> Result<Response, ApiError> {
+    let (user, idp) = idp::session(&oidc.provider, identity);
+    let started = start::session(app, visitor, user, Some(idp)).await?;
+    let mut response = page::redirect(return_to)?;
+    started.set_cookies(app, &mut response)?;
     Ok(response)
 }
 
@@ -120,7 +132,7 @@ async fn finish(
     oidc: &Oidc,
     query: CallbackQuery,
     attempt: Attempt,
-) -> Result<crate::identity::oidc::Identity, Failed> {
+) -> Result<Identity, Failed> {
     match (query.code, query.error.as_deref()) {
         (Some(code), None) => {
             let callback = Callback { code, issuer: query.issuer };
@@ -157,6 +169,13 @@ fn classify(error: &ProviderError) -> (Failure, Recovery) {
         }
         _ => (Failure::Provider, Recovery::GiveUp),
     }
+}
+
+/// The user is who they say, but there is no session to be had.
+fn no_room(app: &App, error: &ApiError) -> Response {
+    let (cid, code) = (app.ids.request_id(), error.code());
+    tracing::error!(event = "login_failed", %cid, code, ?error, "cannot begin a session");
+    page::failed(Failure::Ours { status: error.status(), code }, cid)
 }
 
 fn failed(app: &App, failure: Failure, error: Option<&ProviderError>) -> Response {

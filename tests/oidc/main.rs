@@ -9,6 +9,10 @@ mod sign_in;
 mod faults;
 // Access tokens and their refresh.
 mod tokens;
+// What is kept of the provider, and how long.
+mod knowledge;
+// What the log says, and what it must not.
+mod log;
 // Logging out, from either side.
 mod logout;
 // The provider that does what it should not.

@@ -66,6 +66,12 @@ pub(crate) enum Fault {
     TooManyRequests,
     NeverAnswers,
     HangsUp,
+    // In the discovery document.
+    DiscoveryOfAnother,
+    DiscoveryOverHttp,
+    DiscoveryWithoutToken,
+    DiscoveryIsHtml,
+    DiscoveryHasNoKeys,
     // Elsewhere.
     UserinfoOfSomebodyElse,
     UserinfoFails,
@@ -299,7 +305,28 @@ impl Provider {
         let fault = self.state().fault;
         let bearer = parts.headers.get("authorization").and_then(|v| v.to_str().ok());
         Ok(match path.as_str() {
-            "/.well-known/openid-configuration" => answer(200, &self.discovery()),
+            "/.well-known/openid-configuration" | "/jwks" if fault == Fault::ServerError => {
+                answer(500, &json!({}))
+            }
+            "/.well-known/openid-configuration" if fault == Fault::DiscoveryIsHtml => {
+                text(200, "text/html", "<h1>Welcome</h1>")
+            }
+            "/.well-known/openid-configuration" => {
+                let mut document = self.discovery();
+                merge(
+                    &mut document,
+                    &match fault {
+                        Fault::DiscoveryOfAnother => json!({ "issuer": "https://evil.example" }),
+                        Fault::DiscoveryOverHttp => {
+                            json!({ "token_endpoint": "http://idp.example/token" })
+                        }
+                        Fault::DiscoveryWithoutToken => json!({ "token_endpoint": null }),
+                        Fault::DiscoveryHasNoKeys => json!({ "jwks_uri": null }),
+                        _ => json!({}),
+                    },
+                );
+                answer(200, &document)
+            }
             "/jwks" => {
                 let keys: Vec<_> = self.state().keys.iter().map(Key::jwk).collect();
                 answer(200, &json!({ "keys": keys }))
