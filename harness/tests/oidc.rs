@@ -228,3 +228,48 @@ fn log_out(tab: &Tab) {
     let answer = ask(tab, "/api/auth/session", "{ credentials: 'include' }");
     assert_eq!((&answer["status"], &answer["code"]), (&json!(401), &json!("no_session")));
 }
+
+/// Without a provider, the same address shows a form that needs nothing from anywhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_signs_in_with_the_plain_form() {
+    if let Err(error) = find_binary(None) {
+        assert!(std::env::var_os("CI").is_none(), "{error}");
+        eprintln!("skipped: {error}");
+        return;
+    }
+    let text = format!(
+        "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = '{API}'\n\
+         [cors]\nallow_origins = ['{APP}']\ndangerous_allow_insecure_origins = true\n\
+         [dev]\nenabled = true"
+    );
+    let config = Config::parse(&text, Path::new("test.toml")).expect("a good configuration");
+    let server = Server::bind(&config).await.expect("a free port");
+    let password = server.demo().expect("a demo account").password.expose().clone();
+    let hosts = vec![
+        ("app.shop.test:80".to_owned(), frontend().await),
+        ("api.shop.test:80".to_owned(), server.addr().expect("an address")),
+    ];
+    tokio::spawn(server.run_until(std::future::pending()));
+    let browser = Chromium::launch(Launch { hosts, ..Launch::default() }).await.expect("a browser");
+    let tab = browser.tab_api().new_tab().expect("a tab");
+    let used = tokio::task::spawn_blocking(move || use_form(&tab, &password)).await;
+    used.expect("no panic");
+    browser.close().await;
+}
+
+fn use_form(tab: &Tab, password: &str) {
+    tab.navigate_to(&format!("{API}/api/auth/login?return_url=http%3A%2F%2Fapp.shop.test%2Fa"))
+        .expect("navigate");
+    for (attempt, then) in [("wrong", "output:not(:empty)"), (password, "#frontend")] {
+        shown(tab, "input[name=password]");
+        value(tab, "document.querySelector('form').reset()");
+        click(tab, "input[name=username]");
+        tab.type_str("demo").expect("type");
+        click(tab, "input[name=password]");
+        tab.type_str(attempt).expect("type");
+        click(tab, "button");
+        shown(tab, then);
+    }
+    assert_eq!(tab.get_url(), format!("{APP}/a"));
+    assert_eq!(ask(tab, "/api/auth/session", "{ credentials: 'include' }")["userId"], "demo");
+}

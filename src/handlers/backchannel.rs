@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::call::{Body, Visitor};
 use crate::error::ApiError;
 use crate::identity::oidc::LogoutNotice;
-use crate::store::SessionStore as _;
+use crate::store::{SessionStore as _, StoreError};
 
 /// A token, and what stands around it in a form.
 const MAX_BODY_BYTES: usize = 20 << 10;
@@ -35,10 +35,18 @@ pub(super) async fn log_out(
     let LogoutNotice { sid, subject, .. } = &notice;
     let ended = match (sid, subject) {
         // With a session named, only that: the user may be at home on other machines.
-        (Some(sid), _) => app.store.remove_by_idp_sid(issuer, sid, now).await?,
-        (None, Some(subject)) => app.store.remove_by_idp_sub(issuer, subject, now).await?,
-        (None, None) => 0,
+        (Some(sid), _) => app.store.remove_by_idp_sid(issuer, sid, now).await,
+        (None, Some(subject)) => app.store.remove_by_idp_sub(issuer, subject, now).await,
+        (None, None) => Ok(0),
     };
+    let ended = ended.map_err(|error| match error {
+        // The standard knows no other answer to a logout that did not happen.
+        StoreError::Unsupported => {
+            tracing::warn!(event = "backchannel_logout_refused", %error, "nobody was logged out");
+            ApiError::InvalidLogoutToken
+        }
+        error => error.into(),
+    })?;
     // Only now: had the store failed, the provider may send the same token again.
     oidc.provider.used(&notice, now);
     tracing::info!(event = "backchannel_logout", ended, "the provider ended sessions");

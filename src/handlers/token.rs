@@ -25,7 +25,13 @@ pub(super) async fn read(app: &Arc<App>, visitor: &Visitor) -> Result<Response, 
     let oidc = app.oidc.as_ref().filter(|_| app.token.expose).ok_or(ApiError::NotFound)?;
     let (ticket, mut stored) = visitor.session(app).await?;
     let idp = stored.idp.as_ref().ok_or(ApiError::NoToken)?;
-    if idp::is_due(app, idp, app.clock.now()) {
+    if idp.tokens.refresh.is_none() {
+        // Nothing to refresh with: it lasts as long as it lasts, and then a new login gives another.
+        // The session itself goes on.
+        if idp.tokens.access_expires_at.is_some_and(|ends| ends <= app.clock.now()) {
+            return Err(ApiError::Expired);
+        }
+    } else if idp::is_due(app, idp, app.clock.now()) {
         stored = match idp::refresh(app, oidc, ticket).await? {
             Refreshed::Fresh(stored) => stored,
             Refreshed::Later => return Err(ApiError::ProviderUnreachable),

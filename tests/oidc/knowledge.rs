@@ -46,7 +46,8 @@ async fn it_is_read_again_after_an_hour_and_kept_while_the_provider_is_down() {
         (61, Fault::Nothing, 2),
         (62, Fault::Nothing, 2),
         (180, Fault::ServerError, 3),
-        (300, Fault::ServerError, 4),
+        (180, Fault::ServerError, 3),
+        (181, Fault::ServerError, 4),
         (400, Fault::Nothing, 5),
         (401, Fault::Nothing, 5),
     ] {

@@ -54,6 +54,8 @@ pub(crate) enum Fault {
     Critical,
     // In the answer of the token endpoint.
     NoIdToken,
+    /// As most providers answer without the scope `offline_access`.
+    NoRefreshToken,
     NotBearer,
     AccessTokenWithNewline,
     Html,
@@ -435,6 +437,9 @@ impl Provider {
             "expires_in": state.access_lifetime,
             "refresh_token": format!("refresh-{}", state.refresh),
         });
+        if fault == Fault::NoRefreshToken {
+            merge(&mut body, &json!({ "refresh_token": null }));
+        }
         if fault != Fault::NoIdToken {
             body["id_token"] = self.id_token(&state, fault, nonce.as_deref(), &access).into();
         }

@@ -327,3 +327,14 @@ async fn without_a_provider_there_is_a_form_or_a_page() {
         assert_eq!(answer.location(), Url::parse(want).expect("a URL"), "{query}");
     }
 }
+
+#[tokio::test]
+async fn a_full_store_is_said_on_a_page() {
+    let app = TestApp::start_with("", "[session]\nmax_sessions = 1").await;
+    app.signed_in().await;
+    let mut browser = app.browser();
+    let answer = app.sign_in(&mut browser, "/api/auth/login").await;
+    answer.assert_error_page(503, "store_full", "no room");
+    assert!(!answer.header("retry-after").is_empty());
+    assert_eq!(browser.attempts(), 0);
+}

@@ -152,3 +152,35 @@ async fn a_refresh_does_not_undo_a_logout() {
     assert_eq!((answer.status.as_u16(), &*answer.code()), (401, "revoked"));
     assert_eq!(app.provider.revoked(), ["refresh-1", "refresh-2"]);
 }
+
+#[tokio::test]
+async fn without_a_refresh_token_the_access_token_lasts_as_long_as_it_lasts() {
+    let app = TestApp::start_with("", EXPOSED).await;
+    app.provider.misbehave(Fault::NoRefreshToken);
+    app.provider.access_lifetime(30);
+    let mut browser = app.signed_in().await;
+    let first = access(&browser.get(TOKEN).await);
+    assert_eq!(access(&browser.get(TOKEN).await), first, "within the buffer, but still good");
+    app.provider.access_lifetime(0);
+    let mut browser = app.signed_in().await;
+    let answer = browser.get(TOKEN).await;
+    assert_eq!((answer.status.as_u16(), &*answer.code()), (401, "expired"));
+    assert_eq!(browser.session().await.status, StatusCode::OK, "the session goes on");
+    assert_eq!(app.provider.hits("/token"), 2, "nothing to refresh with");
+}
+
+/// The cookie is the store: whoever refreshes gets a new one.
+#[tokio::test]
+async fn tokens_in_a_sealed_cookie_are_refreshed_too() {
+    let keys =
+        "[session]\nstore = 'cookie'\nkeys = ['q2Jx7mJ0c1vWb8yTn5rPz4KdH6sLg3FaUeQoXiYkMwE']";
+    let app = TestApp::start_with("", &format!("{EXPOSED}\n{keys}")).await;
+    app.provider.access_lifetime(30);
+    let mut browser = app.signed_in().await;
+    let first = access(&browser.get(TOKEN).await);
+    let second = access(&browser.get(TOKEN).await);
+    assert_ne!(first, second);
+    assert_eq!(browser.session().await.status, StatusCode::OK);
+    assert_eq!(browser.log_out().await.status, StatusCode::OK);
+    assert_eq!(app.provider.revoked(), ["refresh-3"]);
+}

@@ -22,6 +22,9 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 const DEADLINE: Duration = Duration::from_secs(8);
 /// Connections that wait for the next request.
 const IDLE: usize = 4;
+/// They are closed before the provider does so (Node: five seconds): a request that meets a closing
+/// connection may or may not have had its effect.
+const IDLE_FOR: Duration = Duration::from_secs(4);
 
 /// Why there was no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +74,7 @@ impl Http {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(IDLE)
+            .pool_idle_timeout(IDLE_FOR)
             .build(connector);
         Self { client, plain_loopback }
     }

@@ -26,8 +26,10 @@ const FRESH_FOR: Duration = Duration::from_hours(1);
 /// Between two reads of the keys because of one that is unknown: whoever sends made-up tokens
 /// could make us hammer the provider.
 const BETWEEN_ROLL_OVERS: Duration = Duration::from_secs(10);
-/// After a failed attempt, requests fail at once for this long.
+/// After a failed attempt, requests fail at once for this long…
 const BETWEEN_FAILURES: Duration = Duration::from_secs(2);
+/// …or go on with what is known for this long, instead of waiting for it each time.
+const BETWEEN_RENEWALS: Duration = Duration::from_mins(1);
 
 /// Fields of the discovery document beyond the crate's own.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -111,7 +113,8 @@ impl Knowledge {
             Some(known) if now <= known.at.after(FRESH_FOR) => return Ok(Arc::clone(known)),
             _ => {}
         }
-        if let Some(error) = self.recent_failure(now) {
+        let pause = if current.is_some() { BETWEEN_RENEWALS } else { BETWEEN_FAILURES };
+        if let Some(error) = self.failure_since(now.before(pause)) {
             return current.ok_or(error);
         }
         let (this, settings, http) = (Arc::clone(self), Arc::clone(settings), http.clone());
@@ -161,12 +164,9 @@ impl Knowledge {
         fetched.await?.ok()
     }
 
-    fn recent_failure(&self, now: UnixMillis) -> Option<ProviderError> {
+    fn failure_since(&self, since: UnixMillis) -> Option<ProviderError> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure
-            .as_ref()
-            .filter(|(at, _)| now < at.after(BETWEEN_FAILURES))
-            .map(|(_, error)| error.clone())
+        failure.as_ref().filter(|(at, _)| *at > since).map(|(_, error)| error.clone())
     }
 
     fn remember(
