@@ -208,7 +208,7 @@ fn refusals() {
         ),
         ("not TOML", ("[cors]", "[cors"), "toml_malformed"),
         ("a value for a section", ("[server]", "log = \"info\"\n[server]"), "not_a_section"),
-        ("what is still to come", ("[session]", "[oidc]\nissuer = \"x\"\n[session]"), "not_yet"),
+        ("what is still to come", ("[session]", "[gateway]\nx = \"x\"\n[session]"), "not_yet"),
         ("a key to come", ("[server]", "[server]\nadmin_listen = [\"x\"]"), "not_yet"),
         ("no users file", ("peers-users.toml", "nowhere.toml"), "users_file_bad"),
         ("no users in it", ("peers-users.toml", "peers.toml"), "users_file_bad"),

@@ -110,7 +110,10 @@ async fn a_wrong_method_is_told_which_there_are() {
     let app = TestApp::start().await;
     for (path, allow) in [
         ("/api/auth/session", "GET, HEAD"),
-        ("/api/auth/login", "POST"),
+        ("/api/auth/login", "GET, HEAD, POST"),
+        ("/api/auth/callback", "GET"),
+        ("/api/auth/token", "GET, HEAD"),
+        ("/api/auth/backchannel-logout", "POST"),
         ("/api/auth/logout", "GET, POST"),
         ("/api/auth/sessions", "GET, HEAD, DELETE"),
         ("/api/auth/sessions/x", "DELETE"),
