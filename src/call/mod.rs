@@ -26,9 +26,9 @@ pub(crate) enum Call {
         slide: bool,
     },
     /// `GET /api/auth/login`: the browser itself came here.
-    BeginLogin(LoginQuery),
+    BeginLogin(Box<LoginQuery>),
     /// `GET /api/auth/callback`: it comes back from the provider.
-    Callback(CallbackQuery),
+    Callback(Box<CallbackQuery>),
     /// `POST /api/auth/login`.
     LogIn(Body),
     /// `GET /api/auth/token`.

@@ -31,15 +31,14 @@ pub(super) fn call(
         .and_then(|method, query: String, body| async move {
             match method {
                 Method::POST => Ok(Call::LogIn(body)),
-                _ => parsed(LoginQuery::parse(&query).map(Call::BeginLogin)),
+                _ => parsed(LoginQuery::parse(&query).map(Box::new).map(Call::BeginLogin)),
             }
         });
-    let callback =
-        auth.and(warp::path!("callback")).and(only(&["GET"])).and(query()).and_then(
-            |_method, query: String| async move {
-                parsed(CallbackQuery::parse(&query).map(Call::Callback))
-            },
-        );
+    let callback = auth.and(warp::path!("callback")).and(only(&["GET"])).and(query()).and_then(
+        |_method, query: String| async move {
+            parsed(CallbackQuery::parse(&query).map(Box::new).map(Call::Callback))
+        },
+    );
     let token = auth.and(warp::path!("token")).and(only(READ)).map(|_method| Call::ReadToken);
     let backchannel = auth
         .and(warp::path!("backchannel-logout"))

@@ -32,19 +32,21 @@ pub(crate) async fn answer(
     call: Call,
 ) -> Result<Response, ApiError> {
     match call {
+        // What talks to a provider lives in a box: its future is large, and the futures of all
+        // other requests would be as large.
+        Call::BeginLogin(query) => Box::pin(sign_in::begin(&app, &visitor, *query)).await,
+        Call::Callback(query) => Box::pin(sign_in::callback(&app, &visitor, *query)).await,
+        Call::ReadToken => Box::pin(token::read(&app, &visitor)).await,
+        Call::BackchannelLogout(body) => Box::pin(backchannel::log_out(&app, &visitor, body)).await,
+        Call::LogOut => Box::pin(logout::by_script(&app, &visitor)).await,
+        Call::LogOutByNavigation => Box::pin(logout::by_navigation(&app, &visitor)).await,
         Call::ReadSession { slide } => session::read(&app, &visitor, slide).await,
-        Call::BeginLogin(query) => sign_in::begin(&app, &visitor, query).await,
-        Call::Callback(query) => sign_in::callback(&app, &visitor, query).await,
-        Call::ReadToken => token::read(&app, &visitor).await,
-        Call::BackchannelLogout(body) => backchannel::log_out(&app, &visitor, body).await,
         Call::LogIn(body) => login::log_in(&app, &visitor, body).await,
         Call::ListSessions => sessions::list(&app, &visitor).await,
         Call::EndSession(handle) => sessions::end_one(&app, &visitor, handle).await,
         Call::EndSessions { except_current } => {
             sessions::end_all(&app, &visitor, except_current).await
         }
-        Call::LogOut => logout::by_script(&app, &visitor).await,
-        Call::LogOutByNavigation => logout::by_navigation(&app, &visitor).await,
         Call::Example => session::example(&app, &visitor).await,
     }
 }
