@@ -57,11 +57,25 @@ fn cors(c: &mut Criterion) {
         });
     }
     for listed in [1, 100, 10_000] {
-        let (policy, headers) = (policy(listed), headers(&preflight));
-        group.bench_with_input(BenchmarkId::new("listed_origins", listed), &listed, |b, _| {
-            b.iter(|| policy.decide(black_box(&Method::OPTIONS), black_box(&headers)));
-        });
+        let policy = policy(listed);
+        for (name, lines) in [("listed_origins", &preflight), ("listed_origins_refused", &foreign)]
+        {
+            let headers = headers(lines);
+            group.bench_with_input(BenchmarkId::new(name, listed), &listed, |b, _| {
+                b.iter(|| policy.decide(black_box(&Method::OPTIONS), black_box(&headers)));
+            });
+        }
     }
+    let by_pattern = CorsPolicy::compile(&CorsConfig {
+        allow_origin_patterns: vec!["https://*.example.com".to_owned()],
+        allow_credentials: true,
+        ..CorsConfig::default()
+    })
+    .expect("a good policy");
+    let headers = headers(&preflight[..1]);
+    group.bench_function("actual_by_pattern", |b| {
+        b.iter(|| by_pattern.decide(black_box(&Method::GET), black_box(&headers)));
+    });
     group.finish();
 }
 
