@@ -130,9 +130,14 @@ fn one_of(
     read: fn(Option<&str>) -> Option<bool>,
 ) -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
     query().and_then(move |query: String| async move {
-        let values = query.split('&').filter_map(|pair| pair.split_once('='));
-        let value = values.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back();
-        read(value).ok_or(warp::reject::custom(ApiError::InvalidQuery { name, expected }))
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        let mut values = pairs.filter(|(key, _)| key == name).map(|(_, value)| value);
+        // Which of two is meant nobody knows, and the wrong one may end sessions.
+        let value = match (values.next(), values.next()) {
+            (value, None) => read(value.as_deref()),
+            _ => None,
+        };
+        value.ok_or(warp::reject::custom(ApiError::InvalidQuery { name, expected }))
     })
 }
 
