@@ -12,8 +12,9 @@ use crate::handlers::Refreshed;
 use crate::identity::oidc::{AttemptCookies, Flights, OidcSettings, Provider};
 use crate::identity::{LocalAccounts, ReturnUrls};
 use crate::live::LivePolicy;
-use crate::policy::cookie::SessionCookie;
+use crate::policy::cookie::{SessionCookie, TokenCookie};
 use crate::policy::cors::CorsPolicy;
+use crate::policy::csrf::CsrfRules;
 use crate::policy::origin::Origin;
 use crate::policy::session::{StoreKey, UnixMillis};
 use crate::seal::KeyRing;
@@ -24,6 +25,8 @@ use crate::store::{CookieStore, MemoryStore, RedisStore, Store};
 pub struct App {
     pub(crate) cors: LivePolicy,
     pub(crate) cookie: SessionCookie,
+    pub(crate) csrf: CsrfRules,
+    pub(crate) token_cookie: TokenCookie,
     pub(crate) store: Store,
     snapshot: Option<PathBuf>,
     pub(crate) keys: KeyRing,
@@ -82,6 +85,8 @@ impl App {
         Self {
             cors: config.cors.clone().into(),
             cookie: config.session.cookie.clone(),
+            csrf: config.csrf.rules.clone(),
+            token_cookie: config.csrf.cookie.clone(),
             store,
             snapshot,
             keys,

@@ -45,7 +45,7 @@ pub mod store;
 
 pub use app::App;
 pub use config::{
-    Config, ConfigError, DEVELOPMENT, Frontend, LogConfig, LogoutConfig, RedisConfig,
+    Config, ConfigError, CsrfConfig, DEVELOPMENT, Frontend, LogConfig, LogoutConfig, RedisConfig,
     ReturnUrlConfig, ServerConfig, SessionConfig, StoreConfig, TokenConfig,
 };
 pub use error::ApiError;

@@ -9,8 +9,8 @@ pub(crate) use query::{CallbackQuery, LoginQuery};
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::header::{HeaderValue, USER_AGENT};
-use http::{HeaderMap, Method};
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -55,13 +55,14 @@ pub(crate) enum Call {
 /// The sender of a request, as far as the request itself tells.
 #[derive(Debug)]
 pub(crate) struct Visitor {
-    pub(crate) method: Method,
     pub(crate) headers: Arc<HeaderMap>,
     /// What the session cookie came with, if it is well-formed; whether it opens anything only the
     /// store knows.
     pub(crate) ticket: Option<Ticket>,
     /// Whether the request is a login.
     pub(crate) logs_in: bool,
+    /// Whether the CSRF layer looks at it.
+    pub(crate) guarded: bool,
 }
 
 impl Visitor {

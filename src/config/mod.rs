@@ -1,10 +1,12 @@
 //! Configuration: TOML in, checked values out. Every mistake is found in one go, each with its
 //! place, the value, the reason, and what to write instead.
 
+mod csrf;
 mod oidc;
 mod reader;
 mod session;
 
+pub use csrf::CsrfConfig;
 pub use oidc::{LogoutConfig, ReturnUrlConfig, TokenConfig};
 pub use reader::ConfigError;
 pub use session::{RedisConfig, SessionConfig, StoreConfig};
@@ -20,7 +22,7 @@ use crate::config::reader::{Document, Section};
 use crate::identity::LocalAccounts;
 use crate::identity::oidc::OidcSettings;
 use crate::policy::cors::{CorsConfig, CorsConfigError, CorsPolicy};
-use crate::policy::csrf;
+use crate::policy::csrf::CsrfHeader;
 use crate::policy::origin::Origin;
 
 /// What runs when no file is given: two origins on this machine, one demo account.
@@ -35,6 +37,8 @@ pub struct Config {
     pub cors: CorsPolicy,
     /// `[session]`.
     pub session: SessionConfig,
+    /// `[csrf]`.
+    pub csrf: CsrfConfig,
     /// The accounts of `[auth] users_file`; `None` in development means a demo account.
     pub accounts: Option<Arc<LocalAccounts>>,
     /// `[auth] login_page`: where a login by navigation leads without a provider; `None`: to a
@@ -119,8 +123,13 @@ impl Config {
         let mut document = Document::parse(text, path)?;
         let dev = read_dev(&mut document);
         let server = read_server(&mut document, dev.enabled);
-        let (cors, frontend) = read_cors(&mut document);
         let session = session::read(&mut document, server.public_origin.as_ref());
+        let (rules, token_cookie) = csrf::read(
+            &mut document,
+            session.as_ref().map(|session| &session.cookie),
+            server.public_origin.as_ref(),
+        );
+        let (cors, frontend) = read_cors(&mut document, &rules.header);
         let oidc = oidc::read_oidc(&mut document, dev.enabled, server.public_origin.as_ref());
         let by_provider = document.has("oidc");
         let (accounts, login_page) = read_auth(&mut document, dev.enabled || by_provider);
@@ -130,8 +139,8 @@ impl Config {
         let log = read_log(&mut document);
         document.finish()?;
         // Whatever is missing here has been reported by now, so `finish` did not come this far.
-        let (Some(listen), Some(public_origin), Some(cors), Some(session)) =
-            (server.listen, server.public_origin, cors, session)
+        let (Some(listen), Some(public_origin), Some(cors), Some(session), Some(cookie)) =
+            (server.listen, server.public_origin, cors, session, token_cookie)
         else {
             return Err(Vec::new());
         };
@@ -147,6 +156,7 @@ impl Config {
             server,
             cors,
             session,
+            csrf: CsrfConfig { rules, cookie },
             accounts,
             login_page,
             oidc,
@@ -272,8 +282,8 @@ fn read_server(document: &mut Document<'_>, dev: bool) -> RawServer {
     })
 }
 
-/// The policy, and the origins it lists.
-fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Vec<Origin>) {
+/// The policy, which exposes the token's header, and the origins it lists.
+fn read_cors(document: &mut Document<'_>, token: &CsrfHeader) -> (Option<CorsPolicy>, Vec<Origin>) {
     document.section("cors", |s| {
         let allow_origins = s.list("allow_origins").unwrap_or_default();
         // A list of origins in front of a session service means credentials; nobody writes it for
@@ -301,7 +311,7 @@ fn read_cors(document: &mut Document<'_>) -> (Option<CorsPolicy>, Vec<Origin>) {
         };
         if !config.expose_headers.iter().any(|h| h == "*") {
             // A frontend on another host can read the CSRF token nowhere else.
-            config.expose_headers.push(csrf::HEADER_NAME.to_string());
+            config.expose_headers.push(token.name().to_string());
         }
         let compiled = CorsPolicy::compile(&config);
         let mut errors = compiled.as_ref().err().cloned().unwrap_or_default();

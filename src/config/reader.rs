@@ -17,7 +17,6 @@ const NOT_YET: &str = "this version does not have it yet";
 
 /// Names that are fixed for what is still to come, so that nobody takes them for typing mistakes.
 const LATER: &[&str] = &[
-    "csrf",
     "gateway",
     "rate_limit",
     "server.admin_listen",

@@ -32,6 +32,13 @@ pub struct SessionConfig {
     pub keys: Option<KeyRing>,
 }
 
+/// The keys of a section that name a cookie, for messages.
+#[derive(Clone, Copy)]
+pub(super) struct CookieKeys {
+    pub(super) name: &'static str,
+    pub(super) domain: &'static str,
+}
+
 /// Where sessions live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -201,7 +208,8 @@ fn read_cookie(s: &mut Section<'_, '_>, public_origin: Option<&Origin>) -> Optio
     if let (Some(domain), Some(origin)) = (domain, public_origin) {
         cookie = cookie.and_then(|cookie| cookie.for_domain(&domain, origin.host()));
     }
-    cookie.map_err(|error| report_cookie(s, &error)).ok()
+    let keys = CookieKeys { name: "cookie_name", domain: "domain" };
+    cookie.map_err(|error| report_cookie(s, &error, keys)).ok()
 }
 
 fn read_evict(s: &mut Section<'_, '_>) -> Evict {
@@ -245,43 +253,52 @@ fn read_same_site(s: &mut Section<'_, '_>) -> SameSite {
     }
 }
 
-fn report_cookie(s: &mut Section<'_, '_>, error: &CookieError) {
+pub(super) fn report_cookie(s: &mut Section<'_, '_>, error: &CookieError, keys: CookieKeys) {
     let (key, value, code, mend) = match error {
-        CookieError::Name(name) => (
-            "cookie_name",
-            name.as_str(),
-            "cookie_name_malformed",
-            "write a name such as \"session\"",
-        ),
+        CookieError::Name(name) => {
+            (keys.name, name.as_str(), "cookie_name_malformed", "write a name such as \"session\"")
+        }
         CookieError::PrefixNeedsSecure(name) => (
-            "cookie_name",
+            keys.name,
             name.as_str(),
             "cookie_prefix_needs_https",
             "use an https public_origin, or a name without prefix",
         ),
         CookieError::PrefixForbidsDomain(name) => (
-            "cookie_name",
+            keys.name,
             name.as_str(),
             "cookie_prefix_forbids_domain",
-            "use a name such as \"__Secure-session\", or leave domain out",
+            "use a name that starts with \"__Secure-\", or leave the domain out",
         ),
         CookieError::Domain(domain) => (
-            "domain",
+            keys.domain,
             domain.as_str(),
             "cookie_domain_malformed",
             "write a host name such as \"example.com\", or leave it out: then only this host gets the cookie",
         ),
         CookieError::ForeignDomain { domain, .. } => (
-            "domain",
+            keys.domain,
             domain.as_str(),
             "cookie_domain_foreign",
             "write the host of public_origin or a parent of it, or leave it out",
         ),
         CookieError::PublicDomain(domain) => (
-            "domain",
+            keys.domain,
             domain.as_str(),
             "cookie_domain_public_suffix",
             "write a domain of your own, or leave it out",
+        ),
+        CookieError::Taken(name) => (
+            keys.name,
+            name.as_str(),
+            "cookie_name_taken",
+            "write another name, such as \"CSRF-TOKEN\"",
+        ),
+        CookieError::PrefixNeedsHttpOnly(name) => (
+            keys.name,
+            name.as_str(),
+            "cookie_prefix_hides_from_scripts",
+            "use a name such as \"CSRF-TOKEN\" or \"__Host-CSRF-TOKEN\"",
         ),
         CookieError::SameSiteNoneNeedsSecure => (
             "same_site",

@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::csrf::{CsrfMode, CsrfRules};
 use crate::store::Evict;
 
 const GOOD: &str = r#"
@@ -159,6 +160,67 @@ fn refusals_about_sessions() {
             "snapshot_without_memory",
         ),
     ]);
+}
+
+#[test]
+fn refusals_about_csrf() {
+    let csrf = |line: &str| format!("[csrf]\n{line}\n[session]");
+    for (case, line, key, code) in [
+        ("no such mode", "mode = 'cookie'", "csrf.mode", "csrf_mode_unknown"),
+        ("no header", "header_name = 'X CSRF'", "csrf.header_name", "malformed"),
+        ("a safelisted header", "header_name = 'Accept'", "csrf.header_name", "malformed"),
+        ("a forbidden header", "header_name = 'Cookie'", "csrf.header_name", "malformed"),
+        ("no cookie", "cookie_name = 'a b'", "csrf.cookie_name", "cookie_name_malformed"),
+        (
+            "the session's cookie",
+            "cookie_name = '__Host-session'",
+            "csrf.cookie_name",
+            "cookie_name_taken",
+        ),
+        (
+            "hidden from scripts",
+            "cookie_name = '__Http-t'",
+            "csrf.cookie_name",
+            "cookie_prefix_hides_from_scripts",
+        ),
+        (
+            "a prefix against its promise",
+            "cookie_name = '__Host-t'\ncookie_domain = 'example.com'",
+            "csrf.cookie_name",
+            "cookie_prefix_forbids_domain",
+        ),
+        (
+            "a sibling's domain",
+            "cookie_domain = 'app.example.com'",
+            "csrf.cookie_domain",
+            "cookie_domain_foreign",
+        ),
+        (
+            "everybody's domain",
+            "cookie_domain = 'com'",
+            "csrf.cookie_domain",
+            "cookie_domain_public_suffix",
+        ),
+        ("no domain", "cookie_domain = '.com'", "csrf.cookie_domain", "cookie_domain_malformed"),
+        ("no switch", "safe_methods = 'yes'", "csrf.safe_methods", "wrong_type"),
+    ] {
+        let errors = parse(&GOOD.replace("[session]", &csrf(line))).unwrap_err();
+        let got: Vec<_> = errors.iter().map(|e| (e.key.as_str(), e.code, e.line > 0)).collect();
+        assert_eq!(got, [(key, code, true)], "{case}");
+    }
+}
+
+#[test]
+fn what_csrf_may_be_given() {
+    let lines = "[csrf]\nmode = 'header'\nheader_name = 'X-My-Token'\ncookie_name = 'XSRF-TOKEN'\ncookie_domain = 'example.com'\nsafe_methods = true\n[session]";
+    let config = parse(&GOOD.replace("[session]", lines)).unwrap();
+    let CsrfConfig { rules, cookie } = config.csrf;
+    assert_eq!((rules.mode, rules.safe_methods), (CsrfMode::Header, true));
+    assert_eq!(rules.header.name(), "x-my-token");
+    assert_eq!(cookie.set("t"), "XSRF-TOKEN=t; SameSite=Lax; Secure; Path=/; Domain=example.com");
+    let defaults = parse(GOOD).unwrap().csrf;
+    assert_eq!(defaults.rules, CsrfRules::default());
+    assert_eq!(defaults.cookie.set("t"), "CSRF-TOKEN=t; SameSite=Lax; Secure; Path=/");
 }
 
 /// Each change to the good file is answered by this code.

@@ -15,6 +15,10 @@ use crate::policy::csrf::{self, CsrfFailure};
 use crate::store::SessionStore as _;
 
 const LOGIN_PATH: &str = "/api/auth/login";
+/// What `csrf.safe_methods` leaves alone: the browser itself goes to three of them, and cannot show
+/// anything; the session is where a page learns its token.
+const NEVER_GUARDED: [&str; 4] =
+    [LOGIN_PATH, "/api/auth/callback", "/api/auth/logout", "/api/auth/session"];
 
 /// Method, path and headers of any request.
 pub(super) struct Exchange {
@@ -40,12 +44,15 @@ pub(super) fn exchange()
 pub(super) async fn recognise(app: Arc<App>, exchange: Exchange) -> Result<Visitor, ApiError> {
     let Exchange { method, path, headers } = exchange;
     let ticket = app.cookie.read(&headers, |value| app.store.read_ticket(value));
-    let logs_in = path.as_str().trim_end_matches('/') == LOGIN_PATH;
-    Ok(Visitor { method, headers, ticket, logs_in })
+    let path = path.as_str().trim_end_matches('/');
+    let logs_in = path == LOGIN_PATH;
+    let reads_freely = csrf::is_safe(&method) && NEVER_GUARDED.contains(&path);
+    let guarded = app.csrf.guard(&method) && !reads_freely;
+    Ok(Visitor { headers, ticket, logs_in, guarded })
 }
 
-/// The CSRF layer: an unsafe method with a live session must come from an allowed place and carry
-/// the session's token. A dead cookie protects nothing, and must not keep its owner from logging
+/// The CSRF layer: an unsafe method with a live session must come from an allowed place and show
+/// what `csrf.mode` asks for: by default the session's token. A dead cookie protects nothing, and must not keep its owner from logging
 /// in again.
 ///
 /// Login is the exception: who sends the right password needs no other proof, and a page that has
@@ -53,7 +60,7 @@ pub(super) async fn recognise(app: Arc<App>, exchange: Exchange) -> Result<Visit
 /// the body has to be JSON, which it cannot send without a preflight; and where there is a session
 /// to replace, its origin is checked as well.
 pub(super) async fn check_csrf(app: Arc<App>, visitor: Visitor) -> Result<Visitor, ApiError> {
-    if csrf::is_safe(&visitor.method) {
+    if !visitor.guarded {
         return Ok(visitor);
     }
     let ticket = match visitor.peek(&app).await {
@@ -67,7 +74,7 @@ pub(super) async fn check_csrf(app: Arc<App>, visitor: Visitor) -> Result<Visito
         checked => checked?,
     }
     if !visitor.logs_in {
-        csrf::check_token(ticket.secret(), &visitor.headers)?;
+        app.csrf.check_proof(ticket.secret(), &visitor.headers)?;
     }
     Ok(visitor)
 }

@@ -22,7 +22,6 @@ use warp::reply::Response;
 use crate::app::App;
 use crate::call::{Call, Visitor};
 use crate::error::ApiError;
-use crate::policy::csrf;
 use crate::store::{SessionStore as _, Stored, Ticket};
 
 /// Answers a call.
@@ -68,7 +67,7 @@ fn keep(
 /// Makes the browser forget the session and its token.
 fn clear_cookies(app: &App, response: &mut Response) -> Result<(), ApiError> {
     set_cookie(response, app.cookie.clear())?;
-    set_cookie(response, app.cookie.clear_csrf(csrf::COOKIE_NAME))
+    set_cookie(response, app.token_cookie.clear())
 }
 
 /// Adds a `Set-Cookie` line.

@@ -51,7 +51,7 @@ pub(super) fn view(app: &App, stored: &Stored, token: &str) -> Result<Response, 
         idle_expires_at: lifetimes.idle_expires_at(stored.activity).0,
     });
     if let Ok(value) = HeaderValue::from_str(token) {
-        response.headers_mut().insert(csrf::HEADER_NAME, value);
+        response.headers_mut().insert(app.csrf.header.name().clone(), value);
     }
     Ok(response)
 }

@@ -42,6 +42,6 @@ impl Started {
     pub(super) fn set_cookies(&self, app: &App, response: &mut Response) -> Result<(), ApiError> {
         let value = app.store.cookie_value(&self.ticket, &self.stored);
         set_cookie(response, app.cookie.set(value))?;
-        set_cookie(response, app.cookie.set_csrf(csrf::COOKIE_NAME, &self.csrf_token))
+        set_cookie(response, app.token_cookie.set(&self.csrf_token))
     }
 }

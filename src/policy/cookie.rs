@@ -1,5 +1,9 @@
 //! The session cookie's name, attributes, and how it is read back.
 
+mod token;
+
+pub use self::token::TokenCookie;
+
 use cookie::{Cookie, SameSite};
 use http::HeaderMap;
 use http::header::COOKIE;
@@ -50,6 +54,12 @@ pub enum CookieError {
     /// A public suffix, or a name without a dot.
     #[error("browsers refuse cookies for the whole of `{0}`")]
     PublicDomain(String),
+    /// The CSRF token's cookie under the session's own name.
+    #[error("the session cookie is called `{0}` already")]
+    Taken(String),
+    /// A name for cookies that no script may read, on one that scripts have to.
+    #[error("browsers refuse the prefix of `{0}` on a cookie that scripts may read")]
+    PrefixNeedsHttpOnly(String),
 }
 
 impl SessionCookie {
@@ -133,18 +143,6 @@ impl SessionCookie {
         self.expired(&self.name, true)
     }
 
-    /// The CSRF token's cookie, which scripts of the same host may read.
-    #[must_use]
-    pub fn set_csrf(&self, name: &str, token: &str) -> String {
-        self.with_attributes(name, token.to_owned(), false).to_string()
-    }
-
-    /// Deletes the CSRF token's cookie.
-    #[must_use]
-    pub fn clear_csrf(&self, name: &str) -> String {
-        self.expired(name, false)
-    }
-
     fn with_attributes<'c>(
         &self,
         name: &'c str,
@@ -163,8 +161,7 @@ impl SessionCookie {
         if self.partitioned {
             cookie = cookie.partitioned(true);
         }
-        if let Some(domain) = self.domain.as_ref().filter(|_| http_only) {
-            // The session alone: who may read the CSRF token is another question.
+        if let Some(domain) = &self.domain {
             cookie = cookie.domain(domain.clone());
         }
         cookie
@@ -223,7 +220,6 @@ mod tests {
             http.set(secret().to_cookie_value()),
             format!("session={zeros}; HttpOnly; SameSite=Lax; Path=/")
         );
-        assert_eq!(http.set_csrf("CSRF-TOKEN", "abc"), "CSRF-TOKEN=abc; SameSite=Lax; Path=/");
         let cross = SessionCookie::new(Some("sid"), true, SameSite::None, true).unwrap();
         assert_eq!(
             cross.set(secret().to_cookie_value()),
@@ -269,7 +265,6 @@ mod tests {
             "__Secure-s=x; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com"
         );
         assert!(wide.clear().contains("; Domain=example.com"), "or browsers keep it");
-        assert!(!wide.set_csrf("CSRF-TOKEN", "x").contains("Domain"));
         for (case, name, domain, host, want) in [
             ("itself", "s", "api.example.com", host, None),
             (

@@ -14,7 +14,7 @@ mod words;
 pub use self::compile::CorsConfig;
 pub use self::hint::Hint;
 pub use self::mistake::CorsConfigError;
-pub use self::words::is_forbidden_header;
+pub use self::words::{is_forbidden_header, is_safelisted_header};
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ use foldhash::fast::FixedState;
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::policy::cors::words::{is_forbidden_method, is_safelisted, is_token, token_case};
+use crate::policy::cors::words::{is_forbidden_method, is_token, token_case};
 use crate::policy::pattern::OriginPattern;
 
 /// The longest `Origin` that can be listed: `https://`, a host of 253 bytes, port, and some room.
@@ -343,7 +343,8 @@ impl CorsPolicy {
                 };
                 buffer.copy_from_slice(name);
                 buffer.make_ascii_lowercase();
-                std::str::from_utf8(buffer).is_ok_and(|n| set.contains(n) || is_safelisted(n))
+                std::str::from_utf8(buffer)
+                    .is_ok_and(|n| set.contains(n) || is_safelisted_header(n))
             }
         }
     }

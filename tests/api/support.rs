@@ -42,9 +42,19 @@ impl TestApp {
 
     /// With this `[cors]`.
     pub(crate) async fn start_under(cors: &str, more: &str) -> Self {
-        let text = format!(
-            "[server]\nlisten = ['127.0.0.1:0']\n[cors]\n{cors}\n[dev]\nenabled = true\n{more}"
-        );
+        Self::start_from(&format!("[cors]\n{cors}\n{more}"), "").await
+    }
+
+    /// As if browsers reached it there, from this frontend.
+    pub(crate) async fn start_on(public_origin: &str, frontend: &str, more: &str) -> Self {
+        let cors = format!("[cors]\nallow_origins = ['{frontend}']\nallow_headers = ['*']\n{more}");
+        Self::start_from(&cors, &format!("public_origin = '{public_origin}'")).await
+    }
+
+    /// From these sections, and these lines of `[server]`.
+    pub(crate) async fn start_from(more: &str, server: &str) -> Self {
+        let text =
+            format!("[server]\nlisten = ['127.0.0.1:0']\n{server}\n[dev]\nenabled = true\n{more}");
         let config = Config::parse(&text, Path::new("test.toml")).expect("a good configuration");
         let server = Server::bind(&config).await.expect("a free port");
         let addr = server.addr().expect("an address");

@@ -50,7 +50,8 @@ pub(super) fn is_forbidden_method(method: &[u8]) -> bool {
 
 /// Names that need no permission; browsers name them in a preflight only for unusual values
 /// ([Fetch](https://fetch.spec.whatwg.org/#cors-safelisted-request-header)).
-pub(super) fn is_safelisted(name: &str) -> bool {
+#[must_use]
+pub fn is_safelisted_header(name: &str) -> bool {
     matches!(name, "accept" | "accept-language" | "content-language" | "content-type" | "range")
 }
 
