@@ -11,7 +11,9 @@ use crate::effects::{Clock, IdSource, SystemClock, SystemIds};
 use crate::handlers::Refreshed;
 use crate::identity::oidc::{AttemptCookies, Flights, OidcSettings, Provider};
 use crate::identity::{LocalAccounts, ReturnUrls};
+use crate::limit::LoginLimit;
 use crate::live::LivePolicy;
+use crate::policy::client::ProxyRange;
 use crate::policy::cookie::{SessionCookie, TokenCookie};
 use crate::policy::cors::CorsPolicy;
 use crate::policy::csrf::CsrfRules;
@@ -42,6 +44,8 @@ pub struct App {
     pub(crate) return_urls: ReturnUrls,
     pub(crate) token: TokenConfig,
     pub(crate) max_body_bytes: usize,
+    pub(crate) login_limit: Option<LoginLimit>,
+    pub(crate) trusted_proxies: Vec<ProxyRange>,
     pub(crate) example: bool,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) ids: Box<dyn IdSource>,
@@ -105,6 +109,8 @@ impl App {
             ),
             token: config.token,
             max_body_bytes: config.server.max_body_bytes,
+            login_limit: config.login_quota.map(LoginLimit::new),
+            trusted_proxies: config.server.trusted_proxies.clone(),
             example: config.dev,
             clock: Box::new(clock),
             ids: Box::new(SystemIds),

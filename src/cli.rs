@@ -230,6 +230,19 @@ fn warn_of_debug(config: &Config) {
     }
 }
 
+/// On loopback everybody comes through a proxy; if nobody says which, all are one client.
+fn warn_of_one_client(config: &Config) {
+    let server = &config.server;
+    let behind_a_proxy = !config.dev && server.listen.iter().all(|a| a.ip().is_loopback());
+    let counts = config.login_quota.is_some() && config.accounts.is_some();
+    if behind_a_proxy && counts && server.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "server.trusted_proxies is empty: all clients of the proxy in front count as one, and a \
+             few failed logins keep everybody from logging in; name the proxy's address"
+        );
+    }
+}
+
 #[cfg(not(unix))]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
@@ -260,6 +273,7 @@ fn announce(config: &Config, server: &Server) {
     }
     say("  Ctrl-C stops it");
     warn_of_debug(config);
+    warn_of_one_client(config);
 }
 
 /// A line for whoever started this. Nobody may be reading any more: that is no reason to stop.

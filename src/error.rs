@@ -26,6 +26,15 @@ pub enum ApiError {
     /// Wrong user name or password; which of the two is not said.
     #[error("the user name or the password is wrong")]
     InvalidCredentials,
+    /// Too many logins of this client have failed.
+    #[error(
+        "too many logins from your network have failed: try again in {seconds} second{}",
+        if *seconds == 1 { "" } else { "s" }
+    )]
+    RateLimited {
+        /// When the next one will be looked at.
+        seconds: u64,
+    },
     /// The request may not change anything.
     #[error(transparent)]
     Csrf(#[from] CsrfFailure),
@@ -173,6 +182,7 @@ impl ApiError {
             | Self::InvalidLogoutToken
             | Self::InvalidQuery { .. } => StatusCode::BAD_REQUEST,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::StoreFull
             | Self::StoreUnavailable { .. }
             | Self::Busy
@@ -192,6 +202,7 @@ impl ApiError {
             Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::InvalidCredentials => "invalid_credentials",
+            Self::RateLimited { .. } => "rate_limited",
             Self::Csrf(_) => "csrf_failed",
             Self::CrossSiteLogout => "cross_site_logout",
             Self::NotFound => "not_found",
@@ -228,6 +239,9 @@ impl ApiError {
                 if let Ok(allow) = HeaderValue::try_from(allowed.join(", ")) {
                     response.headers_mut().insert(ALLOW, allow);
                 }
+            }
+            Self::RateLimited { seconds } => {
+                response.headers_mut().insert(RETRY_AFTER, seconds.into());
             }
             Self::StoreFull => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));

@@ -34,6 +34,7 @@ mod filters;
 mod fixture;
 mod handlers;
 mod identity;
+mod limit;
 mod live;
 pub mod policy;
 mod pulse;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,11 +154,13 @@ impl Server {
         for listener in self.api {
             let filter = filters::service(Arc::clone(&self.app));
             let service = Door::new(warp::service(filter), self.app.cors.clone());
+            let service = move |peer| service.for_peer(peer);
             servers.spawn(serve(listener, service, stopped.clone(), self.grace));
         }
         if let Some((listeners, fixture)) = self.frontend {
             for listener in listeners {
                 let service = warp::service(fixture.filter());
+                let service = move |_| service.clone();
                 servers.spawn(serve(listener, service, stopped.clone(), self.grace));
             }
         }
@@ -218,14 +220,15 @@ async fn listen(
     Ok(listeners)
 }
 
-/// Serves one listener until told to stop, then drains.
+/// Serves one listener until told to stop, then drains. Each connection gets a service for the one
+/// at its other end.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
-    service: S,
+    service: impl Fn(IpAddr) -> S,
     mut stopped: watch::Receiver<()>,
     grace: Duration,
 ) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
     let mut http = http1::Builder::new();
@@ -236,11 +239,11 @@ pub(crate) async fn serve<S>(
         tokio::select! {
             _ = stopped.changed() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     // Small answers go out at once instead of waiting for more to say.
                     let _ = stream.set_nodelay(true);
                     let pulse = Arc::new(Pulse::default());
-                    let service = Beating::new(service.clone(), Arc::clone(&pulse));
+                    let service = Beating::new(service(peer.ip()), Arc::clone(&pulse));
                     let connection = http.serve_connection(TokioIo::new(stream), service);
                     let connection = draining.watch(connection);
                     tokio::spawn(async move {

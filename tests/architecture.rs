@@ -51,6 +51,7 @@ fn policy_decides_and_knows_nothing_else() {
         "crate::policy",
         "foldhash",
         "hmac",
+        "ipnet",
         "psl",
         "self",
         "http",

@@ -7,6 +7,7 @@ mod query;
 pub(crate) use body::Body;
 pub(crate) use query::{CallbackQuery, LoginQuery};
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -15,6 +16,7 @@ use http::header::{HeaderValue, USER_AGENT};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::policy::agent::Agent;
+use crate::policy::client;
 use crate::policy::session::Handle;
 use crate::store::{Found, SessionStore as _, Stored, Ticket};
 
@@ -56,6 +58,8 @@ pub(crate) enum Call {
 #[derive(Debug)]
 pub(crate) struct Visitor {
     pub(crate) headers: Arc<HeaderMap>,
+    /// The other end of the connection, if it is known.
+    pub(crate) peer: Option<IpAddr>,
     /// What the session cookie came with, if it is well-formed; whether it opens anything only the
     /// store knows.
     pub(crate) ticket: Option<Ticket>,
@@ -91,6 +95,11 @@ impl Visitor {
     /// Without a cookie there is no look-up: a flood of anonymous requests takes no lock.
     fn ticket(&self) -> Result<&Ticket, ApiError> {
         self.ticket.as_ref().ok_or(ApiError::NoSession)
+    }
+
+    /// Where the request comes from, as far as trusted proxies tell.
+    pub(crate) fn client(&self, app: &App) -> Option<IpAddr> {
+        self.peer.map(|peer| client::client(peer, &self.headers, &app.trusted_proxies))
     }
 
     /// The browser, for the user's list of sessions.

@@ -2,6 +2,7 @@
 //! place, the value, the reason, and what to write instead.
 
 mod csrf;
+mod limits;
 mod oidc;
 mod reader;
 mod session;
@@ -21,9 +22,11 @@ use url::Url;
 use crate::config::reader::{Document, Section};
 use crate::identity::LocalAccounts;
 use crate::identity::oidc::OidcSettings;
+use crate::policy::client::ProxyRange;
 use crate::policy::cors::{CorsConfig, CorsConfigError, CorsPolicy};
 use crate::policy::csrf::CsrfHeader;
 use crate::policy::origin::Origin;
+use crate::policy::rate::Quota;
 
 /// What runs when no file is given: two origins on this machine, one demo account.
 pub const DEVELOPMENT: &str = include_str!("development.toml");
@@ -52,6 +55,8 @@ pub struct Config {
     pub logout: LogoutConfig,
     /// `[token]`.
     pub token: TokenConfig,
+    /// `[rate_limit]`: failed logins of one client address; `None`: not counted.
+    pub login_quota: Option<Quota>,
     /// `[log]`.
     pub log: LogConfig,
     /// `[dev] enabled`.
@@ -73,6 +78,8 @@ pub struct ServerConfig {
     pub shutdown_grace: Duration,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<ProxyRange>,
 }
 
 /// `[log]`.
@@ -136,6 +143,7 @@ impl Config {
         let return_url = oidc::read_return_url(&mut document, frontend.first(), &frontend);
         let logout = oidc::read_logout(&mut document, frontend.first());
         let token = oidc::read_token(&mut document);
+        let login_quota = limits::read_rate_limit(&mut document);
         let log = read_log(&mut document);
         document.finish()?;
         // Whatever is missing here has been reported by now, so `finish` did not come this far.
@@ -150,6 +158,7 @@ impl Config {
             worker_threads: server.worker_threads,
             shutdown_grace: server.shutdown_grace,
             max_body_bytes: server.max_body_bytes,
+            trusted_proxies: server.trusted_proxies,
         };
         let (frontend, dev) = (dev.frontend, dev.enabled);
         Ok(Self {
@@ -163,6 +172,7 @@ impl Config {
             return_url,
             logout,
             token,
+            login_quota,
             log,
             dev,
             frontend,
@@ -222,6 +232,7 @@ struct RawServer {
     worker_threads: Option<usize>,
     shutdown_grace: Duration,
     max_body_bytes: usize,
+    trusted_proxies: Vec<ProxyRange>,
 }
 
 fn read_server(document: &mut Document<'_>, dev: bool) -> RawServer {
@@ -278,6 +289,7 @@ fn read_server(document: &mut Document<'_>, dev: bool) -> RawServer {
             worker_threads: s.within("worker_threads", 1..=1024),
             shutdown_grace: s.duration("shutdown_grace").unwrap_or(Duration::from_secs(10)),
             max_body_bytes: s.within("max_body_bytes", 256..=1 << 20).unwrap_or(16 << 10),
+            trusted_proxies: limits::read_trusted_proxies(s),
         }
     })
 }

@@ -16,15 +16,8 @@ use crate::secret::Secret;
 const NOT_YET: &str = "this version does not have it yet";
 
 /// Names that are fixed for what is still to come, so that nobody takes them for typing mistakes.
-const LATER: &[&str] = &[
-    "gateway",
-    "rate_limit",
-    "server.admin_listen",
-    "server.limits",
-    "server.max_connections",
-    "server.tls",
-    "server.trusted_proxies",
-];
+const LATER: &[&str] =
+    &["gateway", "server.admin_listen", "server.limits", "server.max_connections", "server.tls"];
 
 /// One mistake in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -223,6 +223,41 @@ fn what_csrf_may_be_given() {
     assert_eq!(defaults.cookie.set("t"), "CSRF-TOKEN=t; SameSite=Lax; Secure; Path=/");
 }
 
+#[test]
+fn refusals_about_limits() {
+    refused(&[
+        (
+            "nobody's network",
+            ("[cors]", "trusted_proxies = ['nginx']\n[cors]"),
+            "trusted_proxies_malformed",
+        ),
+        (
+            "half a network",
+            ("[cors]", "trusted_proxies = ['10.0.0.1/8']\n[cors]"),
+            "trusted_proxies_malformed",
+        ),
+        (
+            "everybody",
+            ("[cors]", "trusted_proxies = ['0.0.0.0/0']\n[cors]"),
+            "trusted_proxies_everybody",
+        ),
+        ("no attempt", ("[cors]", "[rate_limit]\nlogin_attempts = 0\n[cors]"), "out_of_range"),
+        ("no time", ("[cors]", "[rate_limit]\nlogin_window = '0s'\n[cors]"), "zero_duration"),
+        ("two days", ("[cors]", "[rate_limit]\nlogin_window = '2days'\n[cors]"), "out_of_range"),
+    ]);
+}
+
+#[test]
+fn what_limits_may_be_given() {
+    let config = parse(GOOD).unwrap();
+    let quota = Quota { attempts: 10, window: Duration::from_mins(5) };
+    assert_eq!(config.login_quota, Some(quota));
+    let lines = "trusted_proxies = ['127.0.0.1', '10.0.0.0/8']\n[rate_limit]\nlogin_attempts = 3\nlogin_window = '1h'\n[cors]";
+    let config = parse(&GOOD.replace("[cors]", lines)).unwrap();
+    let quota = Quota { attempts: 3, window: Duration::from_hours(1) };
+    assert_eq!((config.login_quota, config.server.trusted_proxies.len()), (Some(quota), 2));
+}
+
 /// Each change to the good file is answered by this code.
 fn refused(cases: &[(&str, (&str, &str), &str)]) {
     for (case, change, code) in cases {

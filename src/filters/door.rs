@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,28 +21,48 @@ use warp::reply::Response;
 use crate::filters::cors::answer_preflight;
 use crate::live::LivePolicy;
 
-/// The headers that the server took out of a request.
+/// The headers that the server took out of a request, and who sent it.
 #[derive(Clone)]
-struct Head(Arc<HeaderMap>);
+pub(super) struct Head {
+    pub(super) headers: Arc<HeaderMap>,
+    /// The other end of the connection; unknown where another server runs the filter.
+    pub(super) peer: Option<IpAddr>,
+}
 
-/// The headers of any request: the shared ones, or, where another server runs the filter, a copy.
+/// The head of any request: the shared headers, or, where another server runs the filter, a copy.
+pub(super) fn head()
+-> impl Filter<Extract = (Head,), Error = Infallible> + Copy + Send + Sync + 'static {
+    let copied = warp::header::headers_cloned()
+        .map(|headers| Head { headers: Arc::new(headers), peer: None });
+    warp::ext::get::<Head>().or(copied).unify()
+}
+
+/// Its headers alone.
 pub(super) fn headers()
 -> impl Filter<Extract = (Arc<HeaderMap>,), Error = Infallible> + Copy + Send + Sync + 'static {
-    let shared = warp::ext::get::<Head>().map(|head: Head| head.0);
-    shared.or(warp::header::headers_cloned().map(Arc::new)).unify()
+    head().map(|head: Head| head.headers)
 }
 
 /// Around the service: answers preflights exactly as the CORS filter inside would, and hands
-/// everything else on with its headers shared. Filters inside find them by [`headers`] alone.
+/// everything else on with its headers shared. Filters inside find them by [`head`] alone.
 #[derive(Debug, Clone)]
 pub(crate) struct Door<S> {
     service: S,
     policy: LivePolicy,
+    peer: Option<IpAddr>,
 }
 
 impl<S> Door<S> {
     pub(crate) fn new(service: S, policy: LivePolicy) -> Self {
-        Self { service, policy }
+        Self { service, policy, peer: None }
+    }
+
+    /// The door for one connection.
+    pub(crate) fn for_peer(&self, peer: IpAddr) -> Self
+    where
+        S: Clone,
+    {
+        Self { service: self.service.clone(), policy: self.policy.clone(), peer: Some(peer) }
     }
 }
 
@@ -63,7 +84,7 @@ where
             return Either::Left(ready(Ok(answer)));
         }
         let headers = std::mem::take(request.headers_mut());
-        request.extensions_mut().insert(Head(Arc::new(headers)));
+        request.extensions_mut().insert(Head { headers: Arc::new(headers), peer: self.peer });
         Either::Right(Box::pin(self.service.call(request)))
     }
 }

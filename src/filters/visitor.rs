@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use warp::Filter;
 use warp::path::FullPath;
 
 use crate::app::App;
 use crate::call::Visitor;
 use crate::error::ApiError;
-use crate::filters::door;
+use crate::filters::door::{self, Head};
 use crate::policy::csrf::{self, CsrfFailure};
 use crate::store::SessionStore as _;
 
@@ -24,16 +24,17 @@ const NEVER_GUARDED: [&str; 4] =
 pub(super) struct Exchange {
     method: Method,
     path: FullPath,
-    headers: Arc<HeaderMap>,
+    head: Head,
 }
 
 /// Takes them out of the request.
 pub(super) fn exchange()
 -> impl Filter<Extract = (Exchange,), Error = Infallible> + Copy + Send + Sync + 'static {
-    warp::method()
-        .and(warp::path::full())
-        .and(door::headers())
-        .map(|method, path, headers| Exchange { method, path, headers })
+    warp::method().and(warp::path::full()).and(door::head()).map(|method, path, head| Exchange {
+        method,
+        path,
+        head,
+    })
 }
 
 /// The session layer: reads the cookie.
@@ -42,13 +43,13 @@ pub(super) fn exchange()
     reason = "steps are futures, so that panics are caught in one place"
 )]
 pub(super) async fn recognise(app: Arc<App>, exchange: Exchange) -> Result<Visitor, ApiError> {
-    let Exchange { method, path, headers } = exchange;
+    let Exchange { method, path, head: Head { headers, peer } } = exchange;
     let ticket = app.cookie.read(&headers, |value| app.store.read_ticket(value));
     let path = path.as_str().trim_end_matches('/');
     let logs_in = path == LOGIN_PATH;
     let reads_freely = csrf::is_safe(&method) && NEVER_GUARDED.contains(&path);
     let guarded = app.csrf.guard(&method) && !reads_freely;
-    Ok(Visitor { headers, ticket, logs_in, guarded })
+    Ok(Visitor { headers, peer, ticket, logs_in, guarded })
 }
 
 /// The CSRF layer: an unsafe method with a live session must come from an allowed place and show

@@ -1,5 +1,7 @@
 //! `POST /api/auth/login`: local accounts.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use warp::reply::Response;
 
@@ -7,6 +9,8 @@ use crate::app::App;
 use crate::call::{Body, Visitor};
 use crate::error::ApiError;
 use crate::handlers::{session, start};
+use crate::limit::LoginLimit;
+use crate::policy::client::FORWARDED_FOR;
 use crate::secret::Secret;
 
 #[derive(Deserialize)]
@@ -20,13 +24,57 @@ struct Credentials {
 pub(super) async fn log_in(app: &App, visitor: &Visitor, body: Body) -> Result<Response, ApiError> {
     let Credentials { username, password } =
         body.json(&visitor.headers, app.max_body_bytes).await?;
-    let Some(user) = app.accounts.log_in(username, password).await.map_err(|_| ApiError::Busy)?
-    else {
+    let attempt = Attempt::begin(app, visitor)?;
+    let user = match app.accounts.log_in(username, password).await {
+        Ok(user) => user,
+        Err(_) => {
+            attempt.forget();
+            return Err(ApiError::Busy);
+        }
+    };
+    let Some(user) = user else {
         tracing::info!(event = "login_failed", "wrong user name or password");
         return Err(ApiError::InvalidCredentials);
     };
+    attempt.forget();
     let started = start::session(app, visitor, user, None).await?;
     let mut response = session::view(app, &started.stored, &started.csrf_token)?;
     started.set_cookies(app, &mut response)?;
     Ok(response)
+}
+
+/// One of the client's attempts, taken. It stays taken when it fails, and also when the client hangs
+/// up before it has heard.
+struct Attempt<'a>(Option<(&'a LoginLimit, IpAddr)>);
+
+impl<'a> Attempt<'a> {
+    fn begin(app: &'a App, visitor: &Visitor) -> Result<Self, ApiError> {
+        // Inside somebody else's server nobody knows who is at the other end; one count for all
+        // would lock everybody out.
+        let Some((limit, client)) = app.login_limit.as_ref().zip(visitor.client(app)) else {
+            return Ok(Self(None));
+        };
+        limit.take(client, app.clock.now()).map_err(|wait| {
+            // A client that is a proxy: nobody has said so, and its users share one count.
+            let unheard =
+                visitor.headers.contains_key(FORWARDED_FOR) && visitor.peer == Some(client);
+            tracing::warn!(
+                event = "login_limited",
+                %client,
+                forwarded_for_ignored = unheard,
+                "too many failed logins"
+            );
+            ApiError::RateLimited {
+                seconds: wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX),
+            }
+        })?;
+        Ok(Self(Some((limit, client))))
+    }
+
+    /// It did not fail: it is given back.
+    fn forget(self) {
+        if let Some((limit, client)) = self.0 {
+            limit.give_back(client);
+        }
+    }
 }

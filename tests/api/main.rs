@@ -6,6 +6,8 @@ mod errors;
 mod sessions;
 // What may change something, and what may not.
 mod csrf;
+// Who fails to log in too often.
+mod limit;
 // What `withcreds cors` says against what the service does.
 mod explain;
 // Input that no browser would send.
