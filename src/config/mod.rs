@@ -6,6 +6,7 @@ mod limits;
 mod oidc;
 mod reader;
 mod session;
+mod site;
 
 pub use csrf::CsrfConfig;
 pub use oidc::{LogoutConfig, ReturnUrlConfig, TokenConfig};
@@ -20,6 +21,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::reader::{Document, Section};
+use crate::config::session::CrossSite;
 use crate::identity::LocalAccounts;
 use crate::identity::oidc::OidcSettings;
 use crate::policy::client::ProxyRange;
@@ -130,13 +132,14 @@ impl Config {
         let mut document = Document::parse(text, path)?;
         let dev = read_dev(&mut document);
         let server = read_server(&mut document, dev.enabled);
-        let session = session::read(&mut document, server.public_origin.as_ref());
+        let (session, cross_site) = session::read(&mut document, server.public_origin.as_ref());
         let (rules, token_cookie) = csrf::read(
             &mut document,
             session.as_ref().map(|session| &session.cookie),
             server.public_origin.as_ref(),
         );
-        let (cors, frontend) = read_cors(&mut document, &rules.header);
+        let own = server.public_origin.as_ref().filter(|_| cross_site == CrossSite::Refused);
+        let (cors, frontend) = read_cors(&mut document, &rules.header, own);
         let oidc = oidc::read_oidc(&mut document, dev.enabled, server.public_origin.as_ref());
         let by_provider = document.has("oidc");
         let (accounts, login_page) = read_auth(&mut document, dev.enabled || by_provider);
@@ -294,8 +297,13 @@ fn read_server(document: &mut Document<'_>, dev: bool) -> RawServer {
     })
 }
 
-/// The policy, which exposes the token's header, and the origins it lists.
-fn read_cors(document: &mut Document<'_>, token: &CsrfHeader) -> (Option<CorsPolicy>, Vec<Origin>) {
+/// The policy, which exposes the token's header, and the origins it lists. With credentials, they
+/// have to be on the site of `own`, if it is given.
+fn read_cors(
+    document: &mut Document<'_>,
+    token: &CsrfHeader,
+    own: Option<&Origin>,
+) -> (Option<CorsPolicy>, Vec<Origin>) {
     document.section("cors", |s| {
         let allow_origins = s.list("allow_origins").unwrap_or_default();
         // A list of origins in front of a session service means credentials; nobody writes it for
@@ -324,6 +332,9 @@ fn read_cors(document: &mut Document<'_>, token: &CsrfHeader) -> (Option<CorsPol
         if !config.expose_headers.iter().any(|h| h == "*") {
             // A frontend on another host can read the CSRF token nowhere else.
             config.expose_headers.push(token.name().to_string());
+        }
+        if let Some(own) = own.filter(|_| config.allow_credentials) {
+            site::check(s, &config, own);
         }
         let compiled = CorsPolicy::compile(&config);
         let mut errors = compiled.as_ref().err().cloned().unwrap_or_default();

@@ -32,6 +32,13 @@ pub struct SessionConfig {
     pub keys: Option<KeyRing>,
 }
 
+/// `dangerous_allow_cross_site`: whether frontends may be on another site than the service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CrossSite {
+    Allowed,
+    Refused,
+}
+
 /// The keys of a section that name a cookie, for messages.
 #[derive(Clone, Copy)]
 pub(super) struct CookieKeys {
@@ -68,7 +75,7 @@ pub struct RedisConfig {
 pub(super) fn read(
     document: &mut Document<'_>,
     public_origin: Option<&Origin>,
-) -> Option<SessionConfig> {
+) -> (Option<SessionConfig>, CrossSite) {
     let base = document.directory();
     let redis = read_redis(document);
     document.section("session", |s| {
@@ -81,8 +88,10 @@ pub(super) fn read(
             max_bytes: s.within("max_bytes", 1 << 20..=1 << 40).unwrap_or(1 << 30),
             evict: read_evict(s),
         };
-        let cookie = read_cookie(s, public_origin)?;
-        Some(SessionConfig { cookie, lifetimes, limits, store, keys })
+        let cross_site = read_cross_site(s);
+        let cookie = read_cookie(s, public_origin, cross_site);
+        let config = cookie.map(|cookie| SessionConfig { cookie, lifetimes, limits, store, keys });
+        (config, cross_site)
     })
 }
 
@@ -196,9 +205,22 @@ fn read_lifetimes(s: &mut Section<'_, '_>) -> Lifetimes {
     lifetimes
 }
 
-fn read_cookie(s: &mut Section<'_, '_>, public_origin: Option<&Origin>) -> Option<SessionCookie> {
+fn read_cross_site(s: &mut Section<'_, '_>) -> CrossSite {
+    // A switch that cannot be read has been reported: nothing follows from it.
+    if s.value("dangerous_allow_cross_site").unwrap_or(s.has("dangerous_allow_cross_site")) {
+        CrossSite::Allowed
+    } else {
+        CrossSite::Refused
+    }
+}
+
+fn read_cookie(
+    s: &mut Section<'_, '_>,
+    public_origin: Option<&Origin>,
+    cross_site: CrossSite,
+) -> Option<SessionCookie> {
     let https = public_origin.is_none_or(Origin::is_https);
-    let same_site = read_same_site(s);
+    let same_site = read_same_site(s, cross_site);
     let domain = s.value::<String>("domain");
     let name = s.value::<String>("cookie_name");
     // `__Host-` promises that there is no Domain; `__Secure-` is what remains.
@@ -229,13 +251,12 @@ fn read_evict(s: &mut Section<'_, '_>) -> Evict {
     }
 }
 
-fn read_same_site(s: &mut Section<'_, '_>) -> SameSite {
-    let allowed = s.value("dangerous_allow_cross_site").unwrap_or(false);
+fn read_same_site(s: &mut Section<'_, '_>, cross_site: CrossSite) -> SameSite {
     match s.value::<String>("same_site").as_deref() {
         None | Some("lax") => SameSite::Lax,
         Some("strict") => SameSite::Strict,
         Some("none") => {
-            if !allowed {
+            if cross_site == CrossSite::Refused {
                 s.fault("same_site", Some("none".to_owned()), "same_site_none", "the cookie would go out with requests from every site; Safari and Firefox keep it back all the same", "put frontend and service on one site (app.example.com and api.example.com), or set dangerous_allow_cross_site = true");
             }
             SameSite::None

@@ -224,6 +224,40 @@ fn what_csrf_may_be_given() {
 }
 
 #[test]
+fn frontends_on_another_site() {
+    let cross = "[\"https://app.example.com\", \"https://app.example.org\"]";
+    let text = GOOD.replace("[\"https://app.example.com\"]", cross);
+    let errors = parse(&text).unwrap_err();
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!((error.code, error.key.as_str()), ("cross_site_frontend", "cors.allow_origins"));
+    assert_eq!((error.line, error.value.as_deref()), (7, Some("https://app.example.org")));
+    assert!(error.reason.contains("SameSite=Lax") && error.reason.contains("Safari"), "{error}");
+    assert!(error.mend.contains("below example.com over https"), "{error}");
+    // Whoever means it says so; and whose policy has no credentials needs no cookie.
+    let mean = |line: &str, after: &str| parse(&text.replace(after, &format!("{after}\n{line}")));
+    assert!(mean("dangerous_allow_cross_site = true", "[session]").is_ok());
+    assert!(mean("allow_credentials = false", "[cors]").is_ok());
+    refused(&[
+        (
+            "another scheme",
+            (
+                "allow_origins = [\"https://",
+                "dangerous_allow_insecure_origins = true\nallow_origins = [\"http://",
+            ),
+            "cross_site_frontend",
+        ),
+        (
+            "a pattern",
+            ("[cors]", "[cors]\nallow_origin_patterns = ['https://*.example.org']"),
+            "cross_site_frontend",
+        ),
+    ]);
+    let text = text.replace("[session]", "[session]\ndangerous_allow_cross_site = 'yes'");
+    let codes: Vec<_> = parse(&text).unwrap_err().iter().map(|e| e.code).collect();
+    assert_eq!(codes, ["wrong_type"], "and nothing that follows from it");
+}
+
+#[test]
 fn refusals_about_limits() {
     refused(&[
         (

@@ -81,6 +81,20 @@ impl Origin {
         }
     }
 
+    /// Whether browsers call both the same site: the same scheme, and hosts below the same
+    /// registrable domain ([HTML: schemefully same site](https://html.spec.whatwg.org/#same-site)).
+    #[must_use]
+    pub fn is_same_site(&self, other: &Self) -> bool {
+        self.is_https() == other.is_https() && site(self.host()) == site(other.host())
+    }
+
+    /// The domain that somebody registered, if the host is below one: `example.com` of
+    /// `api.example.com`.
+    #[must_use]
+    pub fn registrable_domain(&self) -> Option<&str> {
+        registrable(self.host())
+    }
+
     /// Whether the host is the machine itself: `localhost`, below it, or a loopback address.
     /// Browsers call these potentially trustworthy even over plain http.
     #[must_use]
@@ -91,6 +105,16 @@ impl Origin {
             || host == "[::1]"
             || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
     }
+}
+
+/// The host's registrable domain; itself, if there is none.
+pub(super) fn site(host: &str) -> &str {
+    registrable(host).unwrap_or(host)
+}
+
+fn registrable(host: &str) -> Option<&str> {
+    let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
+    if is_address { None } else { psl::domain_str(host) }
 }
 
 impl FromStr for Origin {
@@ -208,6 +232,34 @@ mod tests {
                     assert_eq!(error.suggestion(), mend, "{text}: {error}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn sites() {
+        for (one, other, same) in [
+            ("https://app.example.com", "https://api.example.com", true),
+            ("https://example.com", "https://api.example.com", true),
+            ("https://app.example.com:8443", "https://api.example.com", true),
+            ("https://a.example.co.uk", "https://b.example.co.uk", true),
+            ("http://localhost:3000", "http://localhost:8080", true),
+            ("http://127.0.0.1:3000", "http://127.0.0.1:8080", true),
+            ("http://[::1]:3000", "http://[::1]:8080", true),
+            ("http://app.shop.test", "http://api.shop.test", true),
+            // Schemeful, as browsers are today.
+            ("http://app.example.com", "https://api.example.com", false),
+            ("https://app.example.org", "https://api.example.com", false),
+            ("https://notexample.com", "https://example.com", false),
+            ("https://a.co.uk", "https://b.co.uk", false),
+            ("https://a.github.io", "https://b.github.io", false),
+            ("http://localhost:3000", "http://127.0.0.1:8080", false),
+            ("http://app.localhost:3000", "http://localhost:8080", false),
+            ("http://127.0.0.1:3000", "http://10.0.0.1:3000", false),
+            ("http://1.0.0.1", "http://2.0.0.1", false),
+        ] {
+            let (one, other): (Origin, Origin) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(one.is_same_site(&other), same, "{one} {other}");
+            assert_eq!(other.is_same_site(&one), same, "{other} {one}");
         }
     }
 

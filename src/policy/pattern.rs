@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::policy::origin::{Origin, OriginError};
+use crate::policy::origin::{Origin, OriginError, site};
 
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,6 +124,18 @@ impl OriginPattern {
         self.scheme == HTTP && !self.loopback
     }
 
+    /// Whether all of its origins are on the site of this one.
+    #[must_use]
+    pub fn is_same_site(&self, own: &Origin) -> bool {
+        let (wildcard, host) = match self.host.strip_prefix('.') {
+            Some(domain) => (true, domain),
+            None => (false, &*self.host),
+        };
+        // Below a suffix, and below localhost, each host is a site of its own.
+        let one_site = !wildcard || !is_over_a_suffix(host);
+        one_site && (self.scheme == HTTPS) == own.is_https() && site(host) == site(own.host())
+    }
+
     /// Whether an `Origin` header, exactly as browsers write it, fits.
     #[must_use]
     pub fn matches(&self, origin: &[u8]) -> bool {
@@ -233,6 +245,24 @@ mod tests {
                 OriginPattern::parse(pattern, false).unwrap_or_else(|e| panic!("{pattern}: {e}"));
             assert_eq!(parsed.matches(origin.as_bytes()), fits, "{pattern} {origin}");
             assert_eq!(parsed.to_string(), pattern);
+        }
+    }
+
+    #[test]
+    fn sites() {
+        for (pattern, own, same) in [
+            ("https://*.example.com", "https://api.example.com", true),
+            ("https://*.example.com:*", "https://example.com", true),
+            ("https://*.preview.example.com", "https://api.example.com", true),
+            ("http://localhost:*", "http://localhost:8080", true),
+            ("http://*.example.com", "https://api.example.com", false),
+            ("https://*.example.org", "https://api.example.com", false),
+            ("https://*.github.io", "https://me.github.io", false),
+            ("http://*.localhost:*", "http://localhost:8080", false),
+            ("http://127.0.0.1:*", "http://localhost:8080", false),
+        ] {
+            let parsed = OriginPattern::parse(pattern, true).unwrap();
+            assert_eq!(parsed.is_same_site(&own.parse().unwrap()), same, "{pattern} {own}");
         }
     }
 
