@@ -30,6 +30,7 @@ const TEXT: &str = r#"
 listen = ["127.0.0.1:0"]
 public_origin = "https://api.example.com"
 shutdown_grace = "10s"
+trusted_proxies = ["127.0.0.1", "10.0.0.0/8"]
 [cors]
 allow_origins = ["https://app.example.com", "http://localhost:3000"]
 allow_origin_patterns = ["https://*.shop.example.com"]
@@ -44,6 +45,14 @@ idle_timeout = "60m"
 absolute_timeout = "12h"
 cookie_name = "sid"
 same_site = "lax"
+dangerous_allow_cross_site = true
+[csrf]
+mode = "header"
+header_name = "X-My-Token"
+cookie_domain = "example.com"
+[rate_limit]
+login_attempts = 5
+login_window = "1m"
 [logout]
 post_logout_url = "https://app.example.com/bye"
 [log]
