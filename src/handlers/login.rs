@@ -25,12 +25,9 @@ pub(super) async fn log_in(app: &App, visitor: &Visitor, body: Body) -> Result<R
     let Credentials { username, password } =
         body.json(&visitor.headers, app.max_body_bytes).await?;
     let attempt = Attempt::begin(app, visitor)?;
-    let user = match app.accounts.log_in(username, password).await {
-        Ok(user) => user,
-        Err(_) => {
-            attempt.forget();
-            return Err(ApiError::Busy);
-        }
+    let Ok(user) = app.accounts.log_in(username, password).await else {
+        attempt.forget();
+        return Err(ApiError::Busy);
     };
     let Some(user) = user else {
         tracing::info!(event = "login_failed", "wrong user name or password");
