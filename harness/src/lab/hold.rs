@@ -82,10 +82,10 @@ mod tests {
         let holds = Holds::default();
         let mut hold = holds.add("p1", Moment::BeforeAnswer);
         assert!(holds.take("p2").is_none());
-        let held = holds.take("p1").unwrap();
+        let waiter = holds.take("p1").unwrap();
         assert!(holds.take("p1").is_none());
-        let held = held.wait_at(Moment::BeforeService).await.unwrap();
-        let waiting = tokio::spawn(held.wait_at(Moment::BeforeAnswer));
+        let waiter = waiter.wait_at(Moment::BeforeService).await.unwrap();
+        let waiting = tokio::spawn(waiter.wait_at(Moment::BeforeAnswer));
         assert!(hold.reached().await);
         assert!(!waiting.is_finished());
         drop(hold);

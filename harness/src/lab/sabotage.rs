@@ -56,6 +56,8 @@ pub enum Sabotage {
     LogoutIgnored,
     /// A request that comes after the logout saves its session again.
     RevivedAfterLogout,
+    /// Every answer sets the session cookie again that the request came with.
+    CookieRenewed,
     /// A session that has expired goes on when it is used.
     RevivedAfterExpiry,
     /// Ending a session by its handle does nothing.
@@ -64,7 +66,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::CredentialsOff,
         Self::AnyOrigin,
         Self::BareErrors,
@@ -85,6 +87,7 @@ impl Sabotage {
         Self::SessionsPileUp,
         Self::LogoutIgnored,
         Self::RevivedAfterLogout,
+        Self::CookieRenewed,
         Self::RevivedAfterExpiry,
         Self::RevocationIgnored,
     ];
@@ -113,6 +116,7 @@ impl Sabotage {
             Self::SessionsPileUp => "the former session left alive at login",
             Self::LogoutIgnored => "logout deletes the cookie only",
             Self::RevivedAfterLogout => "a slow request revives its session",
+            Self::CookieRenewed => "the cookie renewed by every answer",
             Self::RevivedAfterExpiry => "expired sessions go on",
             Self::RevocationIgnored => "revocation ignored",
         }
@@ -213,6 +217,7 @@ pub(super) fn spoil(
         | Sabotage::SessionsPileUp
         | Sabotage::LogoutIgnored
         | Sabotage::RevivedAfterLogout
+        | Sabotage::CookieRenewed
         | Sabotage::RevivedAfterExpiry
         | Sabotage::RevocationIgnored => {}
     }

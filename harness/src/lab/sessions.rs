@@ -57,6 +57,9 @@ impl Backstage {
                 *request.method_mut() = Method::GET;
                 *request.uri_mut() = Uri::from_static(SESSIONS);
             }
+            Sabotage::CookieRenewed if !logs_in && !logs_out => {
+                return self.renew(service, request).await;
+            }
             Sabotage::RevivedAfterLogout => return self.revive("revoked", service, request).await,
             Sabotage::RevivedAfterExpiry => return self.revive("expired", service, request).await,
             _ => {}
@@ -84,6 +87,22 @@ impl Backstage {
         let mut response = self.send(service.addr, request).await;
         if let Some(real) = take_set_cookie(response.headers_mut(), self.cookie) {
             self.aliases.add(held, real);
+        }
+        response
+    }
+
+    /// The answer brings the cookie along that the request came with.
+    async fn renew(&self, service: &Service, request: Request<Bytes>) -> Response<Full<Bytes>> {
+        let held = cookie(request.headers(), self.cookie);
+        let mut response = self.send(service.addr, request).await;
+        let Some(held) = held.filter(|_| response.status().is_success()) else { return response };
+        let attributes = if self.cookie.starts_with("__Host-") {
+            "Path=/; Secure; HttpOnly; SameSite=None"
+        } else {
+            "Path=/; HttpOnly; SameSite=Lax"
+        };
+        if let Ok(line) = HeaderValue::try_from(format!("{}={held}; {attributes}", self.cookie)) {
+            response.headers_mut().append(SET_COOKIE, line);
         }
         response
     }

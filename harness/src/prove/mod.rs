@@ -155,6 +155,9 @@ pub fn must_break(sabotage: Sabotage) -> (Claim, &'static str) {
         Sabotage::LogoutIgnored | Sabotage::RevivedAfterLogout => {
             (Claim::LogoutRace, "before the service: the slow request reads a 401")
         }
+        Sabotage::CookieRenewed => {
+            (Claim::LogoutRace, "before the answer: afterwards the browser holds no session cookie")
+        }
         Sabotage::RevivedAfterExpiry => {
             (Claim::SessionExpiry, "idle too long: the script reads a 401")
         }
