@@ -18,7 +18,7 @@ use warp::reply::Response;
 
 use crate::app::App;
 use crate::config::{Config, Frontend};
-use crate::effects::{IdSource as _, SystemIds};
+use crate::effects::{Clock, IdSource as _, SystemClock, SystemIds};
 use crate::filters::{self, Door};
 use crate::fixture::Fixture;
 use crate::identity::{AccountsError, LocalAccounts, User};
@@ -91,6 +91,15 @@ impl Server {
     ///
     /// [`ServeError`], which says what to do about it.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
+        Self::bind_with_clock(config, SystemClock::new()).await
+    }
+
+    /// The same by another clock, for tests that move time themselves.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub async fn bind_with_clock(config: &Config, clock: impl Clock) -> Result<Self, ServeError> {
         let (accounts, demo) = match &config.accounts {
             Some(accounts) => (Arc::clone(accounts), None),
             None if config.dev && config.oidc.is_none() => {
@@ -109,7 +118,7 @@ impl Server {
                 frontend = Some((listen("dev.frontend", addresses, true).await?, fixture));
             }
         }
-        let app = Arc::new(App::new(config, accounts));
+        let app = Arc::new(App::new(config, accounts).with_clock(clock));
         Ok(Self { app, api, frontend, demo, grace: config.server.shutdown_grace })
     }
 

@@ -186,7 +186,7 @@ fn json_is_one_document_without_secrets() {
     assert_eq!(document["schema"], 1);
     assert_eq!(document["summary"]["fail"], 0);
     let results = document["results"].as_array().expect("results");
-    assert_eq!(results.len(), 13);
+    assert_eq!(results.len(), 17);
     assert!(results.iter().all(|r| r["verdict"] == "pass" && r["evidence"][0]["wire"].is_object()));
     let text = String::from_utf8_lossy(&output.stdout);
     let tokens = text.to_lowercase().matches("[\"x-csrf-token\",\"").count();

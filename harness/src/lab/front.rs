@@ -20,9 +20,11 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 use withcreds::Fixture;
 
+use crate::lab::hold::{Holds, Moment};
 use crate::lab::record::{self, WireExchange, WireLog};
 use crate::lab::sabotage::{self, Asked, Listed, Sabotage};
 use crate::lab::service::Service;
+use crate::lab::sessions::Aliases;
 
 /// What an origin serves.
 pub(super) struct Backstage {
@@ -32,8 +34,14 @@ pub(super) struct Backstage {
     pub(super) api: bool,
     /// Whether everything else is the fixture page.
     pub(super) page: Option<Fixture>,
+    /// Name of the session cookie.
+    pub(super) cookie: &'static str,
     pub(super) log: WireLog,
+    /// Requests that are to wait.
+    pub(super) holds: Holds,
     pub(super) behaviour: Behaviour,
+    /// What [`Sabotage::AdoptedIds`] has to remember.
+    pub(super) aliases: Aliases,
     /// What the policy lists, for sabotages that get just that wrong.
     pub(super) listed: Listed,
     pub(super) client: Client<HttpConnector, Full<Bytes>>,
@@ -143,13 +151,26 @@ impl Backstage {
     }
 
     async fn forward(&self, mut request: Request<Bytes>) -> Response<Full<Bytes>> {
-        let State { service, sabotage } = self.behaviour.state();
         let asked = Asked::of(request.method(), request.headers());
+        let planned = || self.holds.take(record::probe_id(request.uri().query()?)?);
+        let mut held = if asked.preflight { None } else { planned() };
+        if let Some(still) = held.take() {
+            held = still.wait_at(Moment::BeforeService).await;
+        }
+        let State { service, sabotage } = self.behaviour.state();
         if sabotage == Some(Sabotage::CsrfOff) && !asked.preflight && !is_safe(request.method()) {
             let token = self.token_of(service.addr, &request).await;
             sabotage::forge(request.headers_mut(), token.as_deref());
         }
-        let mut response = self.send(service.addr, request).await;
+        let mut response = match sabotage {
+            Some(sabotage) if !asked.preflight => {
+                self.send_under(sabotage, &service, request).await
+            }
+            _ => self.send(service.addr, request).await,
+        };
+        if let Some(held) = held {
+            held.wait_at(Moment::BeforeAnswer).await;
+        }
         if let Some(sabotage) = sabotage {
             if sabotage == Sabotage::PreflightSession && asked.preflight {
                 self.log_in(&service, &mut response).await;
@@ -169,7 +190,7 @@ impl Backstage {
         answer.headers().get("x-csrf-token")?.to_str().ok().map(str::to_owned)
     }
 
-    async fn log_in(&self, service: &Service, response: &mut Response<Full<Bytes>>) {
+    pub(super) async fn log_in(&self, service: &Service, response: &mut Response<Full<Bytes>>) {
         let request = Request::post("/api/auth/login")
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(Bytes::from(service.login.clone()));
@@ -180,7 +201,7 @@ impl Backstage {
         }
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         service: SocketAddr,
         mut request: Request<Bytes>,

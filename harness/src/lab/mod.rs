@@ -5,14 +5,18 @@
 //! What a front wrote down is the only evidence that is true in every browser.
 
 mod cast;
+mod clock;
 mod front;
+mod hold;
 mod record;
 mod sabotage;
 mod service;
+mod sessions;
 mod tls;
 mod topology;
 
 pub use cast::Asker;
+pub use hold::{Hold, Moment};
 pub use record::{Arrivals, WireExchange, WireLog};
 pub use sabotage::Sabotage;
 pub use service::Policy;

@@ -27,7 +27,7 @@ impl WireExchange {
     #[must_use]
     pub fn probe_id(&self) -> Option<&str> {
         let (_, query) = self.target.split_once('?')?;
-        query.split('&').find_map(|pair| pair.strip_prefix("probe="))
+        probe_id(query)
     }
 
     /// The values of a request header.
@@ -64,6 +64,11 @@ impl WireExchange {
 
 fn values<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
     headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+}
+
+/// The correlation id in a query.
+pub(super) fn probe_id(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("probe="))
 }
 
 /// Header lines as text; bytes that are no text are replaced, never dropped.

@@ -48,11 +48,25 @@ pub enum Sabotage {
     ZeroMaxAge,
     /// Granted preflights allow more than was asked for.
     OverGranted,
+    /// A login takes the session id that the browser has already.
+    AdoptedIds,
+    /// A login leaves the former session alive.
+    SessionsPileUp,
+    /// A logout deletes the cookie, and nothing else.
+    LogoutIgnored,
+    /// A request that comes after the logout saves its session again.
+    RevivedAfterLogout,
+    /// Every answer sets the session cookie again that the request came with.
+    CookieRenewed,
+    /// A session that has expired goes on when it is used.
+    RevivedAfterExpiry,
+    /// Ending a session by its handle does nothing.
+    RevocationIgnored,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 23] = [
         Self::CredentialsOff,
         Self::AnyOrigin,
         Self::BareErrors,
@@ -69,6 +83,13 @@ impl Sabotage {
         Self::NoMaxAge,
         Self::ZeroMaxAge,
         Self::OverGranted,
+        Self::AdoptedIds,
+        Self::SessionsPileUp,
+        Self::LogoutIgnored,
+        Self::RevivedAfterLogout,
+        Self::CookieRenewed,
+        Self::RevivedAfterExpiry,
+        Self::RevocationIgnored,
     ];
 
     /// What is broken, for people.
@@ -91,6 +112,13 @@ impl Sabotage {
             Self::NoMaxAge => "max-age dropped",
             Self::ZeroMaxAge => "max-age 0",
             Self::OverGranted => "preflights grant more than was asked for",
+            Self::AdoptedIds => "session ids adopted at login",
+            Self::SessionsPileUp => "the former session left alive at login",
+            Self::LogoutIgnored => "logout deletes the cookie only",
+            Self::RevivedAfterLogout => "a slow request revives its session",
+            Self::CookieRenewed => "the cookie renewed by every answer",
+            Self::RevivedAfterExpiry => "expired sessions go on",
+            Self::RevocationIgnored => "revocation ignored",
         }
     }
 }
@@ -179,11 +207,19 @@ pub(super) fn spoil(
             let more = |names| format!("{names}, x-request-id");
             rewrite(headers, &ACCESS_CONTROL_ALLOW_HEADERS, more);
         }
-        // Done elsewhere: by another configuration, or with requests of the front's own.
+        // Done elsewhere: by another configuration, with requests of the front's own, or by changing
+        // what the service is asked.
         Sabotage::CredentialsOff
         | Sabotage::BareErrors
         | Sabotage::CsrfOff
-        | Sabotage::PreflightSession => {}
+        | Sabotage::PreflightSession
+        | Sabotage::AdoptedIds
+        | Sabotage::SessionsPileUp
+        | Sabotage::LogoutIgnored
+        | Sabotage::RevivedAfterLogout
+        | Sabotage::CookieRenewed
+        | Sabotage::RevivedAfterExpiry
+        | Sabotage::RevocationIgnored => {}
     }
 }
 

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OnceCell, oneshot};
 use withcreds::{App, Config, Server};
 
+use crate::lab::clock::StageClock;
 use crate::lab::{LabError, Topology};
 
 /// A configuration of the service.
@@ -23,6 +25,8 @@ pub enum Policy {
     NoMaxAge,
     /// `max_age_s = 0`.
     ZeroMaxAge,
+    /// As the first, with sessions of their own: moving the clock ends them.
+    MovedClock,
 }
 
 impl Policy {
@@ -32,12 +36,26 @@ impl Policy {
     /// What all of them expose beside the CSRF token: a header that the service sends anyway.
     pub const EXPOSED: &str = "referrer-policy";
 
-    const ALL: [Self; 5] =
-        [Self::Sound, Self::WithoutCredentials, Self::AnyPort, Self::NoMaxAge, Self::ZeroMaxAge];
+    /// How long a session lives unused, in every one of them.
+    pub const IDLE: Duration = Duration::from_mins(30);
+
+    /// How long it lives at the most.
+    pub const ABSOLUTE: Duration = Duration::from_hours(1);
+
+    const ALL: [Self; 6] = [
+        Self::Sound,
+        Self::WithoutCredentials,
+        Self::AnyPort,
+        Self::NoMaxAge,
+        Self::ZeroMaxAge,
+        Self::MovedClock,
+    ];
 
     fn max_age_s(self) -> Option<u64> {
         match self {
-            Self::Sound | Self::WithoutCredentials | Self::AnyPort => Some(Self::MAX_AGE_S),
+            Self::Sound | Self::WithoutCredentials | Self::AnyPort | Self::MovedClock => {
+                Some(Self::MAX_AGE_S)
+            }
             Self::NoMaxAge => None,
             Self::ZeroMaxAge => Some(0),
         }
@@ -63,6 +81,7 @@ pub(super) struct Service {
     /// The body of a login that works, for the sabotage that needs one.
     pub(super) login: String,
     pub(super) password: String,
+    pub(super) clock: StageClock,
     _stop: oneshot::Sender<()>,
 }
 
@@ -102,6 +121,8 @@ impl Services {
         // Claims fail to log in as often as they please, all from one address.
         text += "[rate_limit]\nlogin_attempts = 1000000\n";
         text += "[dev]\nenabled = true\n[session]\nmax_sessions_per_user = 1000\n";
+        let (idle, absolute) = (Policy::IDLE.as_secs(), Policy::ABSOLUTE.as_secs());
+        let _ = writeln!(text, "idle_timeout = '{idle}s'\nabsolute_timeout = '{absolute}s'");
         if self.topology == Topology::CrossSite {
             text += "same_site = 'none'\ndangerous_allow_cross_site = true\n";
         }
@@ -113,7 +134,8 @@ impl Service {
     async fn start(config: &str) -> Result<Self, LabError> {
         let config = Config::parse(config, Path::new("(made by the harness)"))
             .map_err(|errors| LabError::Config(errors.iter().map(ToString::to_string).collect()))?;
-        let server = Server::bind(&config).await?;
+        let clock = StageClock::default();
+        let server = Server::bind_with_clock(&config, clock.clone()).await?;
         let addr = server.addr()?;
         let app = Arc::clone(server.app());
         let password = server.demo().map(|demo| demo.password.expose().clone()).unwrap_or_default();
@@ -123,7 +145,7 @@ impl Service {
             // Resolves when the sender is dropped: with the stage.
             let _ = stopped.await;
         }));
-        Ok(Self { addr, app, login, password, _stop: stop })
+        Ok(Self { addr, app, login, password, clock, _stop: stop })
     }
 }
 

@@ -1,6 +1,7 @@
 //! How page and backend stand to each other.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http::HeaderValue;
 use serde::Serialize;
@@ -9,9 +10,11 @@ use withcreds::Fixture;
 
 use crate::lab::cast::{self, Asker};
 use crate::lab::front::{self, Backstage, Behaviour, Front, State};
+use crate::lab::hold::{Hold, Holds, Moment};
 use crate::lab::record::WireLog;
 use crate::lab::sabotage::Listed;
 use crate::lab::service::{Policy, Services};
+use crate::lab::sessions::Aliases;
 use crate::lab::{Certificate, LabError, Sabotage};
 
 /// Where page and backend are.
@@ -70,6 +73,7 @@ pub struct Stage {
     pages: Vec<(Asker, String)>,
     services: Services,
     behaviour: Behaviour,
+    holds: Holds,
     _fronts: Vec<Front>,
 }
 
@@ -113,7 +117,8 @@ impl Stage {
         let services = Services::new(topology, backend.clone(), listed);
         let service = services.with(Policy::Sound).await?;
         let behaviour = Behaviour::new(State { service, sabotage: None });
-        let log = WireLog::default();
+        let cookie = if topology == Topology::CrossSite { "__Host-session" } else { "session" };
+        let (log, holds) = (WireLog::default(), Holds::default());
         let client = front::client();
         let fixture = Fixture::find(parse_origin(&backend)?).ok_or(LabError::NoFixture)?;
         let fronts =
@@ -124,8 +129,11 @@ impl Stage {
                     api: is_backend,
                     page: (!is_backend || topology == Topology::SameOrigin)
                         .then(|| fixture.clone()),
+                    cookie,
                     log: log.clone(),
+                    holds: holds.clone(),
                     behaviour: behaviour.clone(),
+                    aliases: Aliases::default(),
                     listed: facts.clone(),
                     client: client.clone(),
                 };
@@ -133,7 +141,6 @@ impl Stage {
                 Front::start(listener, tls, stage)
             });
         let fronts = fronts.collect();
-        let cookie = if topology == Topology::CrossSite { "__Host-session" } else { "session" };
         Ok(Self {
             topology,
             backend,
@@ -144,6 +151,7 @@ impl Stage {
             pages,
             services,
             behaviour,
+            holds,
             _fronts: fronts,
         })
     }
@@ -196,6 +204,16 @@ impl Stage {
         let before = self.behaviour.state();
         self.behaviour.set(State { service, ..before.clone() });
         Ok(Under { behaviour: &self.behaviour, before: Some(before) })
+    }
+
+    /// Holds up the request of this probe (not its preflight) once.
+    pub fn hold(&self, probe_id: &str, moment: Moment) -> Hold {
+        self.holds.add(probe_id, moment)
+    }
+
+    /// Puts the clock of the service forward that is in force, for good.
+    pub fn advance(&self, by: Duration) {
+        self.behaviour.state().service.clock.advance(by);
     }
 
     /// The password of [`Stage::username`].

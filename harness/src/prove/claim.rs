@@ -37,11 +37,19 @@ pub enum Claim {
     ExposedHeaders,
     /// 16
     PreflightCache,
+    /// 17
+    SessionFixation,
+    /// 18
+    LogoutRace,
+    /// 19
+    SessionExpiry,
+    /// 20
+    SessionList,
 }
 
 impl Claim {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::CredentialsOn,
         Self::CredentialsOff,
         Self::LoginWithoutCredentials,
@@ -56,6 +64,10 @@ impl Claim {
         Self::PreflightEcho,
         Self::ExposedHeaders,
         Self::PreflightCache,
+        Self::SessionFixation,
+        Self::LogoutRace,
+        Self::SessionExpiry,
+        Self::SessionList,
     ];
 
     /// Its number in the contract.
@@ -76,6 +88,10 @@ impl Claim {
             Self::PreflightEcho => 14,
             Self::ExposedHeaders => 15,
             Self::PreflightCache => 16,
+            Self::SessionFixation => 17,
+            Self::LogoutRace => 18,
+            Self::SessionExpiry => 19,
+            Self::SessionList => 20,
         }
     }
 
@@ -97,6 +113,10 @@ impl Claim {
             Self::PreflightEcho => "preflight-echo",
             Self::ExposedHeaders => "exposed-headers",
             Self::PreflightCache => "preflight-cache",
+            Self::SessionFixation => "session-fixation",
+            Self::LogoutRace => "logout-race",
+            Self::SessionExpiry => "session-expiry",
+            Self::SessionList => "session-list",
         }
     }
 
@@ -128,6 +148,18 @@ impl Claim {
             Self::PreflightCache => {
                 "a preflight is cached for max_age_s, for its own origin, URL, method and headers"
             }
+            Self::SessionFixation => {
+                "every login gives a new session id: the old one dies, a planted one is never adopted"
+            }
+            Self::LogoutRace => {
+                "a request that is under way during a logout does not revive the session, in either order"
+            }
+            Self::SessionExpiry => {
+                "a session ends when it is idle too long and at its absolute end; the 401 says expired"
+            }
+            Self::SessionList => {
+                "a user sees all own sessions and ends others: they read 401 revoked"
+            }
         }
     }
 
@@ -141,6 +173,15 @@ impl Claim {
                 | Self::PreflightEcho
                 | Self::ExposedHeaders
                 | Self::PreflightCache
+        )
+    }
+
+    /// Whether it is about how sessions begin and end, of one user in several places.
+    #[must_use]
+    pub fn is_about_lifetime(self) -> bool {
+        matches!(
+            self,
+            Self::SessionFixation | Self::LogoutRace | Self::SessionExpiry | Self::SessionList
         )
     }
 

@@ -1,5 +1,6 @@
 //! How the claims are shown. What each says is in [`crate::prove::Claim`].
 
+mod lifetime;
 mod policy;
 
 use std::sync::Arc;
@@ -48,6 +49,10 @@ pub(super) async fn try_claim(
         Claim::PreflightEcho => court.preflight_echo().await?,
         Claim::ExposedHeaders => court.exposed_headers().await?,
         Claim::PreflightCache => court.preflight_cache().await?,
+        Claim::SessionFixation => court.session_fixation().await?,
+        Claim::LogoutRace => court.logout_race().await?,
+        Claim::SessionExpiry => court.session_expiry().await?,
+        Claim::SessionList => court.session_list().await?,
     }
     Ok(court.trial)
 }
@@ -288,6 +293,10 @@ impl Court<'_> {
                 "the old cookie, put back, is sent again",
             );
             self.check(replay.page.status == 401, "and opens nothing: 401");
+            if replay.sent(self.cookie()) == Some(&cookie.value) {
+                let told = replay.field("code").as_deref() == Some("revoked");
+                self.check(told, "and the script reads why (revoked)");
+            }
         } else {
             self.check(false, "there is a cookie to put back");
         }
@@ -400,6 +409,7 @@ impl Court<'_> {
             headers: Vec::new(),
             body: None,
             no_cors: false,
+            handle: None,
             probe: None,
         }
     }
@@ -436,12 +446,16 @@ impl Court<'_> {
 
     async fn call(&mut self, call: Call) -> Seen {
         let seen = self.scene.call(self.browser, call).await?;
+        self.record(&seen);
+        Ok(seen)
+    }
+
+    fn record(&mut self, seen: &Arc<Observed>) {
         for contradiction in seen.contradictions() {
             let (method, path) = (seen.method, seen.path);
             let says = format!("{method} {path}: browser and server agree (but {contradiction})");
             self.check(false, says);
         }
-        self.trial.exchanges.push(Arc::clone(&seen));
-        Ok(seen)
+        self.trial.exchanges.push(Arc::clone(seen));
     }
 }

@@ -148,6 +148,22 @@ pub fn must_break(sabotage: Sabotage) -> (Claim, &'static str) {
         Sabotage::NoMaxAge => (Claim::PreflightCache, "the preflight's answer says 600 s"),
         Sabotage::ZeroMaxAge => (Claim::PreflightCache, "the same again: no preflight"),
         Sabotage::OverGranted => (Claim::PreflightCache, "another method: a preflight is sent"),
+        Sabotage::AdoptedIds => (Claim::SessionFixation, "second login: the id is another"),
+        Sabotage::SessionsPileUp => {
+            (Claim::SessionFixation, "second login: the first session has ended")
+        }
+        Sabotage::LogoutIgnored | Sabotage::RevivedAfterLogout => {
+            (Claim::LogoutRace, "before the service: the slow request reads a 401")
+        }
+        Sabotage::CookieRenewed => {
+            (Claim::LogoutRace, "before the answer: afterwards the browser holds no session cookie")
+        }
+        Sabotage::RevivedAfterExpiry => {
+            (Claim::SessionExpiry, "idle too long: the script reads a 401")
+        }
+        Sabotage::RevocationIgnored => {
+            (Claim::SessionList, "after ending the other: one session is listed")
+        }
     }
 }
 
@@ -156,15 +172,18 @@ pub fn must_break(sabotage: Sabotage) -> (Claim, &'static str) {
 pub fn bites(sabotage: Sabotage, topology: Topology) -> bool {
     match sabotage {
         Sabotage::AnyOrigin | Sabotage::CsrfOff | Sabotage::ReadableCookie => true,
+        sabotage if must_break(sabotage).0.is_about_lifetime() => true,
         _ => topology != Topology::SameOrigin,
     }
 }
 
-/// What is asked over a broken service. The claims about sessions lean on one another, so all of
-/// them are; those about the policy stand each for itself, so only the one that must fall is.
+/// What is asked over a broken service. The claims about the cookie lean on one another, so all of
+/// them are; those about policy and lifetime stand each for itself, so only the one that must fall
+/// is.
 fn is_asked_over(sabotage: Sabotage, claim: Claim) -> bool {
     let (must, _) = must_break(sabotage);
-    claim == must || !(claim.is_about_policy() || must.is_about_policy())
+    let alone = |claim: Claim| claim.is_about_policy() || claim.is_about_lifetime();
+    claim == must || !(alone(claim) || alone(must))
 }
 
 /// What is asked in a topology with a client.

@@ -104,6 +104,8 @@ pub(super) struct Call {
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<String>,
     pub(super) no_cors: bool,
+    /// What stands for `{handle}` in the path.
+    pub(super) handle: Option<String>,
     /// Asks the address of an earlier probe again; `None` takes a new one.
     pub(super) probe: Option<String>,
 }
@@ -165,10 +167,14 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// A field of the JSON that the script could read.
+    /// The JSON that the script could read.
+    pub(super) fn json(&self) -> Option<Value> {
+        serde_json::from_str(self.page.body.as_deref()?).ok()
+    }
+
+    /// A field of it that is a string.
     pub(super) fn field(&self, name: &str) -> Option<String> {
-        let body: Value = serde_json::from_str(self.page.body.as_deref()?).ok()?;
-        body.get(name)?.as_str().map(str::to_owned)
+        self.json()?.get(name)?.as_str().map(str::to_owned)
     }
 
     /// The value of a cookie on the wire.
@@ -277,11 +283,14 @@ impl Scene {
         // one id, and with it one URL, serves several.
         let probe_id = call.probe.unwrap_or_else(|| self.new_probe());
         let (page, from) = (self.page(browser, call.from).await?, self.stage.origin(call.from)?);
+        let path = call.path.replace("{handle}", call.handle.as_deref().unwrap_or_default());
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let address = format!("{}{path}{joint}probe={probe_id}", self.stage.backend);
         let mut request = json!({
             "client": call.client.id(),
             "credentials": call.mode.id(),
             "method": call.method,
-            "url": format!("{}{}?probe={probe_id}", self.stage.backend, call.path),
+            "url": address,
             "headers": call.headers,
             "body": call.body,
         });
