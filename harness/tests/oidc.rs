@@ -1,9 +1,10 @@
 //! Signing in at a certified OpenID provider in a real browser: the frontend on one origin, the
 //! service on another, the provider on a third and on another site.
 
+mod provider;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,11 +15,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::{Child, ChildStdin, Command};
 use withcreds::{Config, Server};
 use withcreds_harness::browser::{Chromium, Launch, find_binary};
+
+use provider::Provider;
 
 /// Same site, another origin.
 const APP: &str = "http://app.shop.test";
@@ -31,50 +32,17 @@ window.ask = async (path, init) => {
 };
 </script>"#;
 
-/// The provider's process, npm's `oidc-provider`.
-struct Provider {
-    issuer: String,
-    input: ChildStdin,
-    lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
-    _process: Child,
-}
-
-impl Provider {
-    async fn start() -> Option<Self> {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/oidc-provider");
-        if !folder.join("node_modules/oidc-provider").is_dir() {
-            return None;
-        }
-        let mut process = Command::new("node")
-            .arg("server.js")
-            .current_dir(&folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .ok()?;
-        let input = process.stdin.take()?;
-        let mut lines = BufReader::new(process.stdout.take()?).lines();
-        let line = lines.next_line().await.ok()?.expect("the provider says its port");
-        let port = serde_json::from_str::<Value>(&line).expect("JSON")["port"].clone();
-        let issuer = format!("http://127.0.0.1:{port}");
-        Some(Self { issuer, input, lines, _process: process })
-    }
-
-    async fn register(&mut self, service: SocketAddr) {
-        let client = json!({
-            "client_id": "shop",
-            "client_secret": "correct horse battery staple",
-            "redirect_uris": [format!("{API}/api/auth/callback")],
-            "post_logout_redirect_uris": [format!("{APP}/")],
-            "grant_types": ["authorization_code", "refresh_token"],
-            "backchannel_logout_uri": format!("http://{service}/api/auth/backchannel-logout"),
-            "backchannel_logout_session_required": true,
-        });
-        let line = json!({ "clients": [client], "accessTokenTtl": 30 });
-        self.input.write_all(format!("{line}\n").as_bytes()).await.expect("it listens");
-        self.lines.next_line().await.expect("it runs").expect("it is ready");
-    }
+/// What the provider knows about the service.
+fn client(service: SocketAddr) -> Value {
+    json!({
+        "client_id": "shop",
+        "client_secret": "correct horse battery staple",
+        "redirect_uris": [format!("{API}/api/auth/callback")],
+        "post_logout_redirect_uris": [format!("{APP}/")],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "backchannel_logout_uri": format!("http://{service}/api/auth/backchannel-logout"),
+        "backchannel_logout_session_required": true,
+    })
 }
 
 async fn frontend() -> SocketAddr {
@@ -146,7 +114,7 @@ async fn a_person_signs_in_at_another_site_and_the_frontend_has_a_session() {
         return;
     };
     let service = service(&provider.issuer).await;
-    provider.register(service).await;
+    provider.register(client(service), 30).await;
     let hosts = vec![
         ("app.shop.test:80".to_owned(), frontend().await),
         ("api.shop.test:80".to_owned(), service),

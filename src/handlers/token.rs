@@ -16,8 +16,9 @@ use crate::reply;
 #[serde(rename_all = "camelCase")]
 struct TokenView<'a> {
     access_token: &'a str,
-    /// `null` if the provider does not say.
-    expires_at: Option<u64>,
+    /// This very moment if the provider does not say: good now, and to be asked for again. Clients
+    /// take a missing number for a broken answer.
+    expires_at: u64,
 }
 
 /// 200 with a token that is good for a while. 404 unless the configuration exposes tokens.
@@ -43,7 +44,7 @@ pub(super) async fn read(app: &Arc<App>, visitor: &Visitor) -> Result<Response, 
     let access = tokens.access.as_ref().ok_or(ApiError::NoToken)?;
     let mut response = reply::json(&TokenView {
         access_token: access.expose(),
-        expires_at: tokens.access_expires_at.map(|at| at.0),
+        expires_at: tokens.access_expires_at.unwrap_or_else(|| app.clock.now()).0,
     });
     keep(app, &mut response, ticket, &stored)?;
     Ok(response)

@@ -56,6 +56,7 @@ pub(crate) enum Fault {
     NoIdToken,
     /// As most providers answer without the scope `offline_access`.
     NoRefreshToken,
+    NoLifetime,
     NotBearer,
     AccessTokenWithNewline,
     Html,
@@ -439,6 +440,9 @@ impl Provider {
         });
         if fault == Fault::NoRefreshToken {
             merge(&mut body, &json!({ "refresh_token": null }));
+        }
+        if fault == Fault::NoLifetime {
+            merge(&mut body, &json!({ "expires_in": null }));
         }
         if fault != Fault::NoIdToken {
             body["id_token"] = self.id_token(&state, fault, nonce.as_deref(), &access).into();

@@ -184,3 +184,17 @@ async fn tokens_in_a_sealed_cookie_are_refreshed_too() {
     assert_eq!(browser.log_out().await.status, StatusCode::OK);
     assert_eq!(app.provider.revoked(), ["refresh-3"]);
 }
+
+/// Wristband's client calls an answer without a number broken, and keeps no token that ends now.
+#[tokio::test]
+async fn a_token_whose_end_nobody_knows_is_good_now_and_asked_for_again() {
+    let app = TestApp::start_with("", EXPOSED).await;
+    app.provider.misbehave(Fault::NoLifetime);
+    let mut browser = app.signed_in().await;
+    let now = browser.session().await.json()["idleExpiresAt"].as_u64().expect("a time") - 3_600_000;
+    let answer = browser.get(TOKEN).await;
+    let ends = answer.json()["expiresAt"].as_u64().expect("a number");
+    assert!((now..now + 30_000).contains(&ends), "{answer:?}");
+    assert_eq!(access(&browser.get(TOKEN).await), access(&answer), "nothing to refresh it for");
+    assert_eq!(app.provider.hits("/token"), 1);
+}

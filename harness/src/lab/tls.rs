@@ -55,7 +55,9 @@ impl Certificate {
         &self.key_pin
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    /// Ends TLS with this certificate.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
         self.acceptor.clone()
     }
 }
