@@ -36,15 +36,17 @@ impl ProviderError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Malformed { .. } | Self::Crashed => true,
+            // A key that could not be had, or clocks that differ, are nobody's forgery: the answer came
+            // from the token endpoint itself, and the next one may be good.
+            Self::Http(_)
+            | Self::Malformed { .. }
+            | Self::Crashed
+            | Self::Untrusted(
+                Untrusted::Key | Untrusted::Signature | Untrusted::Expired | Untrusted::Early,
+            ) => true,
             // `invalid_grant` is about this user's token. Everything else (`invalid_client`…) is
             // about us, and would end every session because of one bad setting.
             Self::Refused { code } => code != "invalid_grant",
-            // A key that could not be had, or clocks that differ, are nobody's forgery: the answer came
-            // from the token endpoint itself, and the next one may be good.
-            Self::Untrusted(
-                Untrusted::Key | Untrusted::Signature | Untrusted::Expired | Untrusted::Early,
-            ) => true,
             Self::Untrusted(_) => false,
         }
     }
