@@ -152,15 +152,15 @@ async fn what_is_no_logout_token_logs_nobody_out() {
     }
     let mut anybody = app.browser();
     let path = "/api/auth/backchannel-logout";
-    for (case, headers, body, status) in [
-        ("JSON", vec![("content-type", "application/json")], "{}".to_owned(), 415),
-        ("no type", vec![], format!("logout_token={good}"), 415),
-        ("nothing", vec![FORM], String::new(), 400),
-        ("twice", vec![FORM], format!("logout_token={good}&logout_token={good}"), 400),
-        ("too much", vec![FORM], "x".repeat(30_000), 413),
+    for (case, headers, body) in [
+        ("JSON", vec![("content-type", "application/json")], "{}".to_owned()),
+        ("no type", vec![], format!("logout_token={good}")),
+        ("nothing", vec![FORM], String::new()),
+        ("twice", vec![FORM], format!("logout_token={good}&logout_token={good}")),
+        ("too much", vec![FORM], "x".repeat(30_000)),
     ] {
         let answer = anybody.send("POST", path, &headers, &body).await;
-        assert_eq!(answer.status.as_u16(), status, "{case}: {answer:?}");
+        assert_eq!(answer.status.as_u16(), 400, "{case}: {answer:?}");
     }
     assert_eq!(anybody.get(path).await.header("allow"), "POST");
     assert!(is_in(&mut browser).await, "after all that");
