@@ -94,8 +94,9 @@ impl Drop for Service {
 }
 
 fn write(file: &PathBuf, cors: &str) {
-    let text =
-        format!("[server]\nlisten = ['127.0.0.1:0']\n[cors]\n{cors}\n[dev]\nenabled = true\n");
+    let text = format!(
+        "[server]\nlisten = ['127.0.0.1:0']\n[cors]\n{cors}\n[session]\ndangerous_allow_cross_site = true\n[dev]\nenabled = true\n"
+    );
     std::fs::write(file, text).expect("write");
 }
 
