@@ -19,9 +19,7 @@ pub mod browser;
 pub mod catalogue;
 pub mod lab;
 pub mod oracle;
-#[cfg(feature = "chromium")]
 pub mod prove;
-#[cfg(feature = "chromium")]
 pub mod report;
 pub mod results;
 pub mod scenario;
