@@ -41,6 +41,9 @@ enum Need {
     Nothing,
     /// `{url}` and the like: an address.
     Address,
+    /// `{client}`: a word or two, and no part of an address. Its sentence goes on with a mere `at`,
+    /// which may stand in a path as well.
+    Words,
 }
 
 impl Hole {
@@ -50,6 +53,7 @@ impl Hole {
             _ if name.len() < text.len() => Need::Anything,
             "none" => Need::Nothing,
             "url" | "from" | "page" => Need::Address,
+            "client" => Need::Words,
             _ => Need::Something,
         };
         Self { name: name.to_owned(), need }
@@ -59,7 +63,7 @@ impl Hole {
     pub(super) fn room(&self) -> usize {
         match self.need {
             Need::Address | Need::Anything => LONGEST_ADDRESS,
-            Need::Something | Need::Nothing => LONGEST_VALUE,
+            Need::Something | Need::Nothing | Need::Words => LONGEST_VALUE,
         }
     }
 
@@ -70,6 +74,7 @@ impl Hole {
             Need::Something => !raw.chars().all(is_nothing),
             Need::Nothing => raw.chars().all(is_nothing),
             Need::Address => is_address(raw),
+            Need::Words => !raw.contains('/') && !raw.chars().all(is_nothing),
         }
     }
 }
@@ -130,6 +135,9 @@ mod tests {
             ("none", " 'True' ", false),
             ("url", " 'https://a.example/x' ", true),
             ("url", " fetch ", false),
+            ("client", " internal resource ", true),
+            ("client", " ", false),
+            ("client", " fetch at 'https://a.example/", false),
         ] {
             assert_eq!(Hole::parse(hole).takes(raw), want, "{hole} {raw}");
         }

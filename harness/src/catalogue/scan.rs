@@ -211,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_hold_the_piece_before_the_address() {
+        for path in ["A/T/", "to/at/x", "at", "x?at=/y"] {
+            let url = format!("'https://a.example/{path}'");
+            let text = format!("Access to fetch at {url} from origin 'https://b.example' blocked");
+            assert_eq!(
+                scan(&["Access to {client} at {url} from origin {origin} blocked"], &text),
+                [(0, vec!["fetch", &*url, "'https://b.example'"])]
+            );
+        }
+    }
+
+    #[test]
     fn a_value_may_be_the_word_before_it() {
         assert_eq!(
             scan(&["Cookie {cookie} rejected because"], "Cookie “cookie” rejected because"),
