@@ -2,9 +2,11 @@
 //! filters make these values, the handlers take them; neither knows the other.
 
 mod body;
+mod head;
 mod query;
 
 pub(crate) use body::Body;
+pub(crate) use head::Head;
 pub(crate) use query::{CallbackQuery, LoginQuery};
 
 use std::net::IpAddr;
@@ -57,9 +59,7 @@ pub(crate) enum Call {
 /// The sender of a request, as far as the request itself tells.
 #[derive(Debug)]
 pub(crate) struct Visitor {
-    pub(crate) headers: Arc<HeaderMap>,
-    /// The other end of the connection, if it is known.
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) head: Arc<Head>,
     /// What the session cookie came with, if it is well-formed; whether it opens anything only the
     /// store knows.
     pub(crate) ticket: Option<Ticket>,
@@ -70,6 +70,11 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
+    /// The headers of the request.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
     /// The visitor's live session; being asked for it counts as use.
     ///
     /// # Errors
@@ -99,12 +104,12 @@ impl Visitor {
 
     /// Where the request comes from, as far as trusted proxies tell.
     pub(crate) fn client(&self, app: &App) -> Option<IpAddr> {
-        self.peer.map(|peer| client::client(peer, &self.headers, &app.trusted_proxies))
+        self.head.peer.map(|peer| client::client(peer, self.headers(), &app.trusted_proxies))
     }
 
     /// The browser, for the user's list of sessions.
     pub(crate) fn agent(&self) -> Agent {
-        let value = self.headers.get(USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+        let value = self.headers().get(USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
         Agent::from_header(value)
     }
 }

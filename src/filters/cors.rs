@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
+use crate::call::Head;
 use crate::filters::door;
 use crate::live::LivePolicy;
 use crate::policy::cors::{CorsDecision, CorsPolicy};
@@ -68,12 +69,11 @@ where
     R: Reply + Send + 'static,
 {
     let policy = policy.into();
-    warp::method()
-        .and(door::headers())
-        .and_then(move |method: Method, headers: Arc<HeaderMap>| {
+    door::head()
+        .and_then(move |head: Arc<Head>| {
             // A preflight leaves the chain here, as a rejection: warp's way past everything inside.
             let policy = policy.current();
-            let decision = policy.decide(&method, &headers);
+            let decision = policy.decide(&head.method, &head.headers);
             std::future::ready(match decision.preflight_status() {
                 Some(_) => Err(warp::reject::custom(Preflight(policy, decision))),
                 None => Ok((policy, decision)),

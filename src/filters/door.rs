@@ -13,34 +13,33 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
-use http::{HeaderMap, Request};
+use http::{Request, Uri};
 use tower_service::Service;
 use warp::Filter;
+use warp::path::FullPath;
 use warp::reply::Response;
 
+use crate::call::Head;
 use crate::filters::cors::answer_preflight;
 use crate::live::LivePolicy;
 
-/// The headers that the server took out of a request, and who sent it.
-#[derive(Clone)]
-pub(super) struct Head {
-    pub(super) headers: Arc<HeaderMap>,
-    /// The other end of the connection; unknown where another server runs the filter.
-    pub(super) peer: Option<IpAddr>,
-}
-
-/// The head of any request: the shared headers, or, where another server runs the filter, a copy.
+/// The head of any request: shared, or, where another server runs the filter, put together from
+/// copies.
 pub(super) fn head()
--> impl Filter<Extract = (Head,), Error = Infallible> + Copy + Send + Sync + 'static {
-    let copied = warp::header::headers_cloned()
-        .map(|headers| Head { headers: Arc::new(headers), peer: None });
-    warp::ext::get::<Head>().or(copied).unify()
-}
-
-/// Its headers alone.
-pub(super) fn headers()
--> impl Filter<Extract = (Arc<HeaderMap>,), Error = Infallible> + Copy + Send + Sync + 'static {
-    head().map(|head: Head| head.headers)
+-> impl Filter<Extract = (Arc<Head>,), Error = Infallible> + Copy + Send + Sync + 'static {
+    let copied = warp::method()
+        .and(warp::path::full())
+        .and(warp::query::raw().map(Some).or(warp::any().map(|| None)).unify())
+        .and(warp::header::headers_cloned())
+        .map(|method, path: FullPath, query: Option<String>, headers| {
+            let target = query.map_or_else(
+                || Uri::try_from(path.as_str()),
+                |query| Uri::try_from(format!("{}?{query}", path.as_str())),
+            );
+            // It was one before it was taken apart.
+            Arc::new(Head::new(method, target.unwrap_or_default(), headers, None))
+        });
+    warp::ext::get::<Arc<Head>>().or(copied).unify()
 }
 
 /// Around the service: answers preflights exactly as the CORS filter inside would, and hands
@@ -84,7 +83,8 @@ where
             return Either::Left(ready(Ok(answer)));
         }
         let headers = std::mem::take(request.headers_mut());
-        request.extensions_mut().insert(Head { headers: Arc::new(headers), peer: self.peer });
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        request.extensions_mut().insert(Arc::new(Head::new(method, uri, headers, self.peer)));
         Either::Right(Box::pin(self.service.call(request)))
     }
 }

@@ -1,26 +1,26 @@
-//! Where panics and rejections become answers.
+//! Where panics and errors become answers.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
-use warp::Rejection;
 use warp::reply::Response;
 
 use crate::app::App;
 use crate::error::ApiError;
 
-/// Runs one step of the chain: an error becomes a rejection, and so does a panic.
-pub(super) async fn guarded<T>(
-    step: impl Future<Output = Result<T, ApiError>>,
-) -> Result<T, Rejection> {
-    // Nothing of a request survives its panic: the step owns its input, and what it shares (the
+/// Runs what answers a request: an error becomes an answer, and so does a panic.
+pub(super) async fn answered(
+    app: &App,
+    answer: impl Future<Output = Result<Response, ApiError>>,
+) -> Response {
+    // Nothing of a request survives its panic: the future owns its input, and what it shares (the
     // store) is sound after any panic.
-    let result = match AssertUnwindSafe(step).catch_unwind().await {
+    let result = match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(result) => result,
         Err(panic) => Err(ApiError::Internal { cause: format!("panic: {}", panic_text(&*panic)) }),
     };
-    result.map_err(warp::reject::custom)
+    result.unwrap_or_else(|error| error_response(app, error))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -31,15 +31,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("(no text)")
 }
 
-/// The answer to a rejection, ours or warp's own.
-pub(super) fn error_response(app: &App, rejection: &Rejection) -> Response {
-    let error = match rejection.find::<ApiError>() {
-        Some(error) => error.clone(),
-        None if rejection.is_not_found() => ApiError::NotFound,
-        None => {
-            ApiError::Internal { cause: format!("a rejection that no rule names: {rejection:?}") }
-        }
-    };
+fn error_response(app: &App, error: ApiError) -> Response {
     let cid = app.ids.request_id();
     if let ApiError::Internal { cause } = &error {
         // The id that the user reports leads here.

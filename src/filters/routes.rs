@@ -1,112 +1,108 @@
-//! The routes: which call a request makes. Paths and methods only; what a call does is in
+//! The routes: which call a request makes. Paths, methods and queries only; what a call does is in
 //! [`crate::handlers`].
-
-use std::convert::Infallible;
+//!
+//! One `match` for all paths: as warp filters joined by `or`, each request carried a copy of every
+//! route that was still to be tried, and what failed travelled as a rejection past all of them.
 
 use http::Method;
-use warp::{Filter, Rejection};
+use url::form_urlencoded;
 
-use crate::call::{Body, Call, CallbackQuery, LoginQuery};
+use crate::call::{Body, Call, CallbackQuery, Head, LoginQuery};
 use crate::error::ApiError;
 use crate::policy::session::Handle;
 
 const READ: &[&str] = &["GET", "HEAD"];
 
-/// Parses path and method into a [`Call`]; rejects with 404 or 405.
-pub(super) fn call(
-    example: bool,
-) -> impl Filter<Extract = (Call,), Error = Rejection> + Clone + Send + Sync + 'static {
-    let auth = warp::path("api").and(warp::path("auth"));
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Session,
+    Login,
+    Callback,
+    Token,
+    BackchannelLogout,
+    Logout,
+    Sessions,
+    /// `None`: what stands there is no handle.
+    OneSession(Option<Handle>),
+    Example,
+}
 
-    let session = auth
-        .and(warp::path!("session"))
-        .and(only(READ))
-        .and(slide())
-        .map(|_method, slide| Call::ReadSession { slide });
-    let login = auth
-        .and(warp::path!("login"))
-        .and(only(&["GET", "HEAD", "POST"]))
-        .and(query())
-        .and(body())
-        .and_then(|method, query: String, body| async move {
-            match method {
-                Method::POST => Ok(Call::LogIn(body)),
-                _ => parsed(LoginQuery::parse(&query).map(Box::new).map(Call::BeginLogin)),
-            }
-        });
-    let callback = auth.and(warp::path!("callback")).and(only(&["GET"])).and(query()).and_then(
-        |_method, query: String| async move {
-            parsed(CallbackQuery::parse(&query).map(Box::new).map(Call::Callback))
-        },
-    );
-    let token = auth.and(warp::path!("token")).and(only(READ)).map(|_method| Call::ReadToken);
-    let backchannel = auth
-        .and(warp::path!("backchannel-logout"))
-        .and(only(&["POST"]))
-        .and(body())
-        .map(|_method, body| Call::BackchannelLogout(body));
-    let logout = auth
-        .and(warp::path!("logout"))
-        .and(only(&["GET", "POST"]))
-        .map(|method| if method == Method::POST { Call::LogOut } else { Call::LogOutByNavigation });
-    let sessions = auth
-        .and(warp::path!("sessions"))
-        .and(only(&["GET", "HEAD", "DELETE"]))
-        .and(except_current())
-        .map(|method, except_current| {
+impl Place {
+    /// The place at a path, which may end with one slash. Nothing is decoded: no path of ours needs
+    /// it, and a proxy in front that decodes differently cannot be made to disagree. `example`:
+    /// whether the protected example is there.
+    pub(super) fn at(path: &str, example: bool) -> Option<Self> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        if path == "/api/example" {
+            return example.then_some(Self::Example);
+        }
+        Some(match path.strip_prefix("/api/auth/")? {
+            "session" => Self::Session,
+            "login" => Self::Login,
+            "callback" => Self::Callback,
+            "token" => Self::Token,
+            "backchannel-logout" => Self::BackchannelLogout,
+            "logout" => Self::Logout,
+            "sessions" => Self::Sessions,
+            deeper => match deeper.strip_prefix("sessions/")? {
+                handle if handle.is_empty() || handle.contains('/') => return None,
+                handle => Self::OneSession(Handle::parse(handle)),
+            },
+        })
+    }
+
+    /// The methods it takes.
+    fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::Session | Self::Token | Self::Example => READ,
+            Self::Login => &["GET", "HEAD", "POST"],
+            Self::Callback => &["GET"],
+            Self::BackchannelLogout => &["POST"],
+            Self::Logout => &["GET", "POST"],
+            Self::Sessions => &["GET", "HEAD", "DELETE"],
+            Self::OneSession(_) => &["DELETE"],
+        }
+    }
+}
+
+/// What a request asks for.
+///
+/// # Errors
+///
+/// [`ApiError::MethodNotAllowed`], or [`ApiError::InvalidQuery`]. `body` is there for POST.
+pub(super) fn call(place: Place, head: &Head, body: Option<Body>) -> Result<Call, ApiError> {
+    let (method, allowed) = (&head.method, place.methods());
+    if !allowed.contains(&method.as_str()) {
+        return Err(ApiError::MethodNotAllowed { method: method.clone(), allowed });
+    }
+    let body =
+        || body.ok_or(ApiError::Internal { cause: "another filter took the body".to_owned() });
+    Ok(match place {
+        Place::Session => Call::ReadSession { slide: slide(head.query())? },
+        Place::Login if method == Method::POST => Call::LogIn(body()?),
+        Place::Login => Call::BeginLogin(Box::new(LoginQuery::parse(head.query())?)),
+        Place::Callback => Call::Callback(Box::new(CallbackQuery::parse(head.query())?)),
+        Place::Token => Call::ReadToken,
+        Place::BackchannelLogout => Call::BackchannelLogout(body()?),
+        Place::Logout if method == Method::POST => Call::LogOut,
+        Place::Logout => Call::LogOutByNavigation,
+        Place::Sessions => {
+            let except_current = except_current(head.query())?;
             if method == Method::DELETE {
                 Call::EndSessions { except_current }
             } else {
                 Call::ListSessions
             }
-        });
-    let one_session = auth
-        .and(warp::path!("sessions" / String))
-        .and(only(&["DELETE"]))
-        .map(|handle: String, _method| Call::EndSession(Handle::parse(&handle)));
-    let example = warp::path!("api" / "example")
-        .and_then(
-            move || async move { if example { Ok(()) } else { Err(warp::reject::not_found()) } },
-        )
-        .untuple_one()
-        .and(only(READ))
-        .map(|_method| Call::Example);
-
-    let sessions = sessions.or(one_session).unify();
-    session
-        .or(login)
-        .unify()
-        .or(logout)
-        .unify()
-        .or(sessions)
-        .unify()
-        .or(callback)
-        .unify()
-        .or(token)
-        .unify()
-        .or(backchannel)
-        .unify()
-        .or(example)
-        .unify()
-}
-
-/// Passes these methods; answers others with 405 and `Allow`. Put behind the path, so that a
-/// wrong path stays a 404.
-fn only(
-    allowed: &'static [&'static str],
-) -> impl Filter<Extract = (Method,), Error = Rejection> + Copy + Send + Sync + 'static {
-    warp::method().and_then(move |method: Method| async move {
-        if allowed.contains(&method.as_str()) {
-            Ok(method)
-        } else {
-            Err(warp::reject::custom(ApiError::MethodNotAllowed { method, allowed }))
         }
+        Place::OneSession(handle) => Call::EndSession(handle),
+        Place::Example => Call::Example,
     })
 }
 
 /// `?slide=true|false`; other parameters are ignored.
-fn slide() -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
-    one_of("slide", "true or false", |value| match value {
+fn slide(query: &str) -> Result<bool, ApiError> {
+    one_of(query, "slide", "true or false", |value| match value {
         None | Some("true") => Some(true),
         Some("false") => Some(false),
         Some(_) => None,
@@ -114,9 +110,8 @@ fn slide() -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send +
 }
 
 /// `?except=current`; other parameters are ignored.
-fn except_current()
--> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
-    one_of("except", "current", |value| match value {
+fn except_current(query: &str) -> Result<bool, ApiError> {
+    one_of(query, "except", "current", |value| match value {
         None => Some(false),
         Some("current") => Some(true),
         Some(_) => None,
@@ -125,32 +120,81 @@ fn except_current()
 
 /// What `read` makes of a query parameter; a 400 if it makes nothing of it.
 fn one_of(
+    query: &str,
     name: &'static str,
     expected: &'static str,
     read: fn(Option<&str>) -> Option<bool>,
-) -> impl Filter<Extract = (bool,), Error = Rejection> + Clone + Send + Sync + 'static {
-    query().and_then(move |query: String| async move {
-        let pairs = url::form_urlencoded::parse(query.as_bytes());
-        let mut values = pairs.filter(|(key, _)| key == name).map(|(_, value)| value);
-        // Which of two is meant nobody knows, and the wrong one may end sessions.
-        let value = match (values.next(), values.next()) {
-            (value, None) => read(value.as_deref()),
-            _ => None,
-        };
-        value.ok_or(warp::reject::custom(ApiError::InvalidQuery { name, expected }))
-    })
+) -> Result<bool, ApiError> {
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let mut values = pairs.filter(|(key, _)| key == name).map(|(_, value)| value);
+    // Which of two is meant nobody knows, and the wrong one may end sessions.
+    let value = match (values.next(), values.next()) {
+        (value, None) => read(value.as_deref()),
+        _ => None,
+    };
+    value.ok_or(ApiError::InvalidQuery { name, expected })
 }
 
-/// The query string, as it came; empty if there is none.
-fn query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone + Send + Sync + 'static {
-    warp::query::raw().or(warp::any().map(String::new)).unify()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn parsed(call: Result<Call, ApiError>) -> Result<Call, Rejection> {
-    call.map_err(warp::reject::custom)
-}
+    #[test]
+    fn paths_are_taken_as_they_are_written() {
+        let handle = Handle::parse("AAAAAAAAAAAAAAAA");
+        assert!(handle.is_some());
+        for (path, want) in [
+            ("/api/auth/session", Some(Place::Session)),
+            ("/api/auth/session/", Some(Place::Session)),
+            ("/api/auth/session//", None),
+            ("/api/auth//session", None),
+            ("//api/auth/session", None),
+            ("/api/auth/Session", None),
+            ("/api/auth/%73ession", None),
+            ("/api/auth/./session", None),
+            ("/api/auth/session/x", None),
+            ("/api/auth/", None),
+            ("/api/auth", None),
+            ("/", None),
+            ("", None),
+            ("*", None),
+            ("/api/auth/sessions", Some(Place::Sessions)),
+            ("/api/auth/sessions/", Some(Place::Sessions)),
+            ("/api/auth/sessions//", None),
+            ("/api/auth/sessions/AAAAAAAAAAAAAAAA", Some(Place::OneSession(handle))),
+            ("/api/auth/sessions/AAAAAAAAAAAAAAAA/", Some(Place::OneSession(handle))),
+            ("/api/auth/sessions/AAAAAAAAAAAAAAAA/x", None),
+            ("/api/auth/sessions/no-handle", Some(Place::OneSession(None))),
+            ("/api/example", Some(Place::Example)),
+            ("/api/examples", None),
+        ] {
+            assert_eq!(Place::at(path, true), want, "{path}");
+        }
+        assert_eq!(Place::at("/api/example", false), None);
+    }
 
-/// Takes the body of the request, unread.
-fn body() -> impl Filter<Extract = (Body,), Error = Rejection> + Copy + Send + Sync + 'static {
-    warp::body::stream().map(Body::unread)
+    #[test]
+    fn a_choice_is_made_once_or_not_at_all() {
+        for (query, slides, excepts) in [
+            ("", Some(true), Some(false)),
+            ("x=1", Some(true), Some(false)),
+            ("slide=false", Some(false), Some(false)),
+            ("slide=true&x", Some(true), Some(false)),
+            ("%73lide=fals%65", Some(false), Some(false)),
+            ("slide", None, Some(false)),
+            ("slide=0", None, Some(false)),
+            ("slide=false&slide=false", None, Some(false)),
+            ("slide=false&%73lide=true", None, Some(false)),
+            ("except=current", Some(true), Some(true)),
+            ("%65xcept=current", Some(true), Some(true)),
+            ("except", Some(true), None),
+            ("except=", Some(true), None),
+            ("except=Current", Some(true), None),
+            ("except=current&except=current", Some(true), None),
+            ("except=current&%65xcept=all", Some(true), None),
+        ] {
+            assert_eq!(slide(query).ok(), slides, "{query}");
+            assert_eq!(except_current(query).ok(), excepts, "{query}");
+        }
+    }
 }

@@ -22,7 +22,7 @@ pub(super) async fn log_out(
 ) -> Result<Response, ApiError> {
     let oidc = app.oidc.as_ref().ok_or(ApiError::NotFound)?;
     // The specification knows two answers, 200 and 400, whatever is wrong with the request.
-    let body = body.form(&visitor.headers, MAX_BODY_BYTES).await;
+    let body = body.form(visitor.headers(), MAX_BODY_BYTES).await;
     let body = body.map_err(|_| ApiError::InvalidLogoutToken)?;
     let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "logout_token");
     let (Some((_, token)), None) = (tokens.next(), tokens.next()) else {

@@ -23,7 +23,7 @@ struct Credentials {
 /// 200 with the session and its cookies, or 401.
 pub(super) async fn log_in(app: &App, visitor: &Visitor, body: Body) -> Result<Response, ApiError> {
     let Credentials { username, password } =
-        body.json(&visitor.headers, app.max_body_bytes).await?;
+        body.json(visitor.headers(), app.max_body_bytes).await?;
     let attempt = Attempt::begin(app, visitor)?;
     let Ok(user) = app.accounts.log_in(username, password).await else {
         attempt.forget();
@@ -54,7 +54,7 @@ impl<'a> Attempt<'a> {
         limit.take(client, app.clock.now()).map_err(|wait| {
             // A client that is a proxy: nobody has said so, and its users share one count.
             let unheard =
-                visitor.headers.contains_key(FORWARDED_FOR) && visitor.peer == Some(client);
+                visitor.headers().contains_key(FORWARDED_FOR) && visitor.head.peer == Some(client);
             tracing::warn!(
                 event = "login_limited",
                 %client,

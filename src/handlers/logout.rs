@@ -37,7 +37,7 @@ pub(super) async fn by_navigation(app: &App, visitor: &Visitor) -> Result<Respon
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
     const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-    let headers = &visitor.headers;
+    let headers = visitor.headers();
     let listed =
         headers.get(ORIGIN).is_some_and(|origin| csrf::may_act(&app.cors.current(), origin));
     // A frame on a sibling host navigates, too; only a whole page is the user's own doing.

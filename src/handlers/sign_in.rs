@@ -61,7 +61,7 @@ async fn to_provider(
         Err(error) => return Ok(failed(app, Failure::Unreachable, Some(&error))),
     };
     let mut response = page::redirect(url.as_str())?;
-    for cookie in oidc.attempts.begin(&visitor.headers, &attempt) {
+    for cookie in oidc.attempts.begin(visitor.headers(), &attempt) {
         set_cookie(&mut response, cookie)?;
     }
     Ok(response)
@@ -75,7 +75,7 @@ pub(super) async fn callback(
 ) -> Result<Response, ApiError> {
     let oidc = app.oidc.as_ref().ok_or(ApiError::NotFound)?;
     let state = query.state.as_deref().unwrap_or_default();
-    let (attempt, clear) = oidc.attempts.take(&visitor.headers, state, app.clock.now());
+    let (attempt, clear) = oidc.attempts.take(visitor.headers(), state, app.clock.now());
     let tried = Attempt::retries(state);
     let return_to = match &attempt {
         Some(attempt) => attempt.return_to.clone(),
