@@ -13,10 +13,12 @@
 //! * [`prove`]: sentences about the service, shown to be true, each with the evidence; and the same
 //!   over services that were broken on purpose.
 //! * [`catalogue`]: the bugs that people meet, and what the lines of consoles mean.
+//! * [`doctor`]: asks a running backend what a browser would ask it, and says what is wrong.
 //! * [`report`]: the table for people and the document for programs.
 
 pub mod browser;
 pub mod catalogue;
+pub mod doctor;
 pub mod lab;
 pub mod oracle;
 #[cfg(feature = "chromium")]

@@ -75,7 +75,8 @@ fn is_tracing(header: &str) -> bool {
 
 /// Whether an address looks like that of a login page: by a label of its host, or by a path that
 /// nobody calls an API by.
-pub(super) fn is_login(url: &str) -> bool {
+#[must_use]
+pub fn is_login(url: &str) -> bool {
     const LABELS: [&str; 16] = [
         "login",
         "signin",

@@ -41,6 +41,7 @@ mod words;
 
 pub use book::Catalogue;
 pub use bug::{Bug, Engine, Frequency, Line, LookAlike, Server};
+pub use condition::is_login;
 pub use explain::{LONGEST_TEXT, Match};
 pub use render::{Paint, answer, document, index, list, page};
 pub use values::Values;

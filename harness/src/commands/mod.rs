@@ -1,5 +1,6 @@
 //! The commands and what they have in common.
 
+mod doctor;
 #[cfg(feature = "chromium")]
 mod engines;
 mod explain;
@@ -32,6 +33,7 @@ const EXAMPLES: &str = "Examples:
   withcreds-harness engines
   withcreds-harness predict omit-sends-nothing
   withcreds-harness relation http://localhost:3000 http://127.0.0.1:8080
+  withcreds-harness doctor http://localhost:8080/api/auth/session --origin http://localhost:3000
   withcreds-harness explain acao-missing
 
 Exit: 0 all as expected, 1 something was not, 2 usage or a bad file, 3 the environment (no browser, a crash)";
@@ -61,6 +63,8 @@ enum Cmd {
     Schema,
     /// Say how two origins stand to each other, and which cookies work between them
     Relation(relation::Args),
+    /// Ask a running backend what a browser would ask it, and say what is wrong
+    Doctor(doctor::Args),
     /// Say what a line of a browser's console means, and how to mend it
     Explain(explain::Args),
 }
@@ -76,6 +80,7 @@ pub(crate) fn main() -> u8 {
         Cmd::List(args) => list::main(&args),
         Cmd::Schema => schema::main(),
         Cmd::Relation(args) => relation::main(&args),
+        Cmd::Doctor(args) => doctor::main(&args),
         Cmd::Explain(args) => explain::main(&args),
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::ValueEnum;
 use withcreds_harness::oracle::Profile;
 use withcreds_harness::results::{Document, StepResult, predictions};
-use withcreds_harness::scenario::{Client, Credentials, Engine, Loaded, Outcome, Step};
+use withcreds_harness::scenario::{Client, Credentials, Engine, Loaded, Step};
 use withcreds_harness::verdict::Verdict;
 
 use crate::commands::scenarios::{complain, find};
@@ -167,11 +167,11 @@ fn grouped<'r>(results: impl Iterator<Item = &'r StepResult>) -> Vec<Vec<&'r Ste
     for result in results {
         let same = |group: &&mut Vec<&StepResult>| {
             group.first().is_some_and(|first| {
-                (first.verdict, &first.why, sentence(&first.predicted), &first.differences)
+                (first.verdict, &first.why, first.predicted.sentence(), &first.differences)
                     == (
                         result.verdict,
                         &result.why,
-                        sentence(&result.predicted),
+                        result.predicted.sentence(),
                         &result.differences,
                     )
             })
@@ -192,7 +192,7 @@ fn group_lines(out: &mut String, paint: &Paint, group: &[&StepResult]) {
         "    {} {}: {}",
         paint.mark(first.verdict),
         engines.join(", "),
-        sentence(&first.predicted)
+        first.predicted.sentence()
     );
     for difference in &first.differences {
         let _ = writeln!(
@@ -241,34 +241,4 @@ fn asked(step: &Step) -> String {
         let _ = write!(text, ", in a frame ({frame})");
     }
     text
-}
-
-/// An outcome in a line.
-fn sentence(outcome: &Outcome) -> String {
-    let Some(sent) = outcome.request_sent else {
-        return "not known: a real server answers".to_owned();
-    };
-    let mut parts = Vec::new();
-    if outcome.preflight_sent == Some(true) {
-        parts.push("preflight".to_owned());
-    }
-    let list = |cookies: &Option<Vec<String>>| cookies.as_deref().unwrap_or_default().join("; ");
-    let cookies = list(&outcome.cookies_sent);
-    parts.push(match (sent, cookies.is_empty()) {
-        (false, _) => "request not sent".to_owned(),
-        (true, true) => "sent without cookies".to_owned(),
-        (true, false) => format!("sent with {cookies}"),
-    });
-    let stored = list(&outcome.cookies_stored);
-    if !stored.is_empty() {
-        parts.push(format!("stores {stored}"));
-    }
-    let status = outcome.status.unwrap_or_default();
-    parts.push(match (outcome.readable, outcome.error.as_ref().and_then(|e| e.0.as_deref())) {
-        (_, Some(error)) => format!("fails: {error}"),
-        (Some(true), None) => format!("readable, {status}"),
-        (_, None) if status == 0 => "not readable".to_owned(),
-        (_, None) => format!("answered {status}"),
-    });
-    parts.join(", ")
 }

@@ -57,6 +57,25 @@ const SAFELISTED_TOTAL: usize = 1024;
 /// The value bytes of one.
 const SAFELISTED_VALUE: usize = 128;
 
+/// The header names that a preflight asks for, or none where a script's request needs no preflight:
+/// [CORS-safelisted method](https://fetch.spec.whatwg.org/#cors-safelisted-method) and headers.
+/// The method is taken as Fetch normalises it; names come back in lower case, sorted.
+#[must_use]
+pub fn preflight_names(method: &str, headers: &[(String, String)]) -> Option<Vec<String>> {
+    let lower: Vec<_> =
+        headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+    let names: Vec<_> = unsafe_names(&lower).into_iter().map(str::to_owned).collect();
+    let needed = !names.is_empty() || !is_safelisted_method(&normalized_method(method));
+    needed.then_some(names)
+}
+
+/// Whether a script can set this header at all: no
+/// [forbidden request-header](https://fetch.spec.whatwg.org/#forbidden-request-header).
+#[must_use]
+pub fn is_settable(name: &str, value: &str) -> bool {
+    !is_forbidden_request(&name.to_ascii_lowercase(), value)
+}
+
 /// [Forbidden request-header](https://fetch.spec.whatwg.org/#forbidden-request-header): scripts
 /// cannot set it; the attempt is ignored.
 pub(super) fn is_forbidden_request(name: &str, value: &str) -> bool {
@@ -75,7 +94,8 @@ pub(super) fn is_forbidden_method(method: &str) -> bool {
 
 /// [Normalize](https://fetch.spec.whatwg.org/#concept-method-normalize): six methods are upper-cased,
 /// `patch` is not one of them.
-pub(super) fn normalized_method(method: &str) -> String {
+#[must_use]
+pub fn normalized_method(method: &str) -> String {
     let known = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
     match known.iter().find(|known| known.eq_ignore_ascii_case(method)) {
         Some(known) => (*known).to_owned(),
@@ -296,6 +316,25 @@ mod tests {
         ] {
             assert_eq!(tokens(lines.iter().copied()), want, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn what_a_preflight_asks_for() {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        for (method, headers, want) in [
+            ("get", vec![], None),
+            ("POST", vec![header("Accept", "*/*")], None),
+            ("PUT", vec![], Some(vec![])),
+            ("patch", vec![], Some(vec![])),
+            (
+                "POST",
+                vec![header("X-B", "1"), header("Content-Type", "application/json")],
+                Some(vec!["content-type".to_owned(), "x-b".to_owned()]),
+            ),
+        ] {
+            assert_eq!(preflight_names(method, &headers), want, "{method} {headers:?}");
+        }
+        assert!(is_settable("X-Any", "1") && !is_settable("Cookie", "a=1"));
     }
 
     #[test]

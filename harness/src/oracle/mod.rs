@@ -25,6 +25,7 @@ mod words;
 
 pub use code::Code;
 pub use finding::Finding;
+pub use headers::{is_settable, normalized_method, preflight_names};
 pub use predict::{Prediction, predict};
 pub use profile::{
     Divergence, Knobs, Prefixes, Profile, ProfileError, RedirectChain, SameSiteDefault, ThirdParty,

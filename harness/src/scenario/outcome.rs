@@ -141,6 +141,38 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Nullable
 }
 
 impl Outcome {
+    /// In a line, for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Some(sent) = self.request_sent else {
+            return "not known: a real server answers".to_owned();
+        };
+        let mut parts = Vec::new();
+        if self.preflight_sent == Some(true) {
+            parts.push("preflight".to_owned());
+        }
+        let list =
+            |cookies: &Option<Vec<String>>| cookies.as_deref().unwrap_or_default().join("; ");
+        let cookies = list(&self.cookies_sent);
+        parts.push(match (sent, cookies.is_empty()) {
+            (false, _) => "request not sent".to_owned(),
+            (true, true) => "sent without cookies".to_owned(),
+            (true, false) => format!("sent with {cookies}"),
+        });
+        let stored = list(&self.cookies_stored);
+        if !stored.is_empty() {
+            parts.push(format!("stores {stored}"));
+        }
+        let status = self.status.unwrap_or_default();
+        parts.push(match (self.readable, self.error.as_ref().and_then(|e| e.0.as_deref())) {
+            (_, Some(error)) => format!("fails: {error}"),
+            (Some(true), None) => format!("readable, {status}"),
+            (_, None) if status == 0 => "not readable".to_owned(),
+            (_, None) => format!("answered {status}"),
+        });
+        parts.join(", ")
+    }
+
     /// This outcome with the fields of another laid over it, key by key.
     #[must_use]
     pub fn overlaid(&self, over: &Self) -> Self {

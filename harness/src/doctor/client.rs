@@ -1,0 +1,262 @@
+//! Sends one question and nothing beside it: HTTP/1.1, no cookies, no redirects, no second try.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Uri};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::doctor::trust::Trust;
+use crate::doctor::{Answer, Exchange, Question, TlsFault, Trouble, TrustError};
+use crate::scenario::{Address, Scheme};
+
+/// For one exchange, its connection included.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Of a body no more is read.
+const MAX_BODY: usize = 64 << 10;
+/// Of it so much is kept.
+const KEPT_BODY: usize = 1 << 10;
+/// Status line and headers.
+const MAX_HEAD: usize = 64 << 10;
+
+/// `HOST:PORT:ADDR`: where a host is, whatever the DNS says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolve {
+    host: String,
+    port: u16,
+    address: IpAddr,
+}
+
+/// Sends questions.
+#[derive(Debug, Clone)]
+pub struct Client {
+    trust: Trust,
+    resolve: Vec<Resolve>,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Resolve {
+    /// Reads `HOST:PORT:ADDR`, as curl writes it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, rest) = match text.strip_prefix('[') {
+            Some(rest) => rest.split_once("]:").map(|(host, rest)| (format!("[{host}]"), rest))?,
+            None => text.split_once(':').map(|(host, rest)| (host.to_owned(), rest))?,
+        };
+        let (port, address) = rest.split_once(':')?;
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        Some(Self {
+            host: host.to_ascii_lowercase(),
+            port: port.parse().ok()?,
+            address: address.parse().ok()?,
+        })
+        .filter(|resolve| !resolve.host.is_empty())
+    }
+}
+
+impl Client {
+    /// Trusts whom the system trusts and the certificates in `cacert`; with `overlooks` it goes on
+    /// whatever the certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`].
+    pub fn new(
+        cacert: Option<&Path>,
+        overlooks: bool,
+        resolve: Vec<Resolve>,
+    ) -> Result<Self, TrustError> {
+        Ok(Self { trust: Trust::new(cacert, overlooks)?, resolve })
+    }
+
+    /// Whether the caller said where this address is.
+    #[must_use]
+    pub fn is_told(&self, address: &Address) -> bool {
+        self.told(address).is_some()
+    }
+
+    fn told(&self, address: &Address) -> Option<IpAddr> {
+        let origin = address.origin();
+        let mut all = self.resolve.iter();
+        all.find(|r| r.host == origin.host() && r.port == origin.port()).map(|r| r.address)
+    }
+
+    /// Sends a question.
+    pub async fn ask(&self, question: Question) -> Exchange {
+        #[expect(clippy::disallowed_methods, reason = "measures, and decides nothing")]
+        let started = std::time::Instant::now();
+        let (mut peer, mut overlooked) = (None, None);
+        let asking = self.exchange(&question, &mut peer, &mut overlooked);
+        let result = match tokio::time::timeout(DEADLINE, asking).await {
+            Ok(result) => result,
+            Err(_) => Err(Trouble::Timeout(DEADLINE.as_secs())),
+        };
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Exchange { question, result, peer, overlooked, millis }
+    }
+
+    async fn exchange(
+        &self,
+        question: &Question,
+        peer: &mut Option<IpAddr>,
+        overlooked: &mut Option<TlsFault>,
+    ) -> Result<Answer, Trouble> {
+        let tcp = self.connect(&question.address).await?;
+        *peer = tcp.peer_addr().ok().map(|address| address.ip());
+        let stream: Pin<Box<dyn Stream>> = match question.address.origin().scheme() {
+            Scheme::Http => Box::pin(tcp),
+            Scheme::Https => Box::pin(self.secure(tcp, &question.address, overlooked).await?),
+        };
+        converse(stream, question).await
+    }
+
+    async fn connect(&self, address: &Address) -> Result<TcpStream, Trouble> {
+        let origin = address.origin();
+        let port = origin.port();
+        let peers: Vec<SocketAddr> = match self.told(address) {
+            Some(ip) => vec![SocketAddr::new(ip, port)],
+            None => {
+                let host = origin.host().trim_start_matches('[').trim_end_matches(']');
+                let found = tokio::net::lookup_host((host, port)).await;
+                found.map_err(|error| Trouble::Dns(error.to_string()))?.collect()
+            }
+        };
+        if peers.is_empty() {
+            return Err(Trouble::Dns("no address".to_owned()));
+        }
+        let tcp = TcpStream::connect(&peers[..]).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => Trouble::Refused,
+            _ => Trouble::Unreachable(error.to_string()),
+        })?;
+        // One small request a connection: nothing to wait for.
+        let _ = tcp.set_nodelay(true);
+        Ok(tcp)
+    }
+
+    async fn secure(
+        &self,
+        tcp: TcpStream,
+        address: &Address,
+        overlooked: &mut Option<TlsFault>,
+    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Trouble> {
+        let once = self.trust.once().map_err(|error| Trouble::Tls(error.to_string()))?;
+        let host = address.origin().host().trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| Trouble::Tls(error.to_string()))?;
+        let connected = TlsConnector::from(once.config.clone()).connect(name, tcp).await;
+        let fault = once.fault();
+        match connected {
+            Ok(stream) => {
+                *overlooked = fault;
+                Ok(stream)
+            }
+            Err(error) => Err(match (fault, error.get_ref().and_then(|e| e.downcast_ref())) {
+                (Some(fault), _) => Trouble::Certificate(fault),
+                (None, Some(rustls::Error::InvalidMessage(_))) => Trouble::NotTls,
+                (None, Some(error)) => Trouble::Tls(error.to_string()),
+                (None, None) => Trouble::Tls(error.to_string()),
+            }),
+        }
+    }
+}
+
+/// One request over a fresh connection.
+async fn converse(stream: Pin<Box<dyn Stream>>, question: &Question) -> Result<Answer, Trouble> {
+    let handshake = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await;
+    let (mut sender, connection) = handshake.map_err(|error| trouble(&error))?;
+    let running = tokio::spawn(connection);
+    let answer = async {
+        let request = request(question)?;
+        let response = sender.send_request(request).await.map_err(|error| trouble(&error))?;
+        let (head, mut body) = response.into_parts();
+        let mut read = Vec::new();
+        let mut length = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Ok(data) = frame.into_data() else { continue };
+            length += data.len();
+            read.extend(data.iter().take(KEPT_BODY.saturating_sub(read.len())));
+            if length > MAX_BODY {
+                break;
+            }
+        }
+        // Bytes of a header are characters up to U+00FF, as browsers take them.
+        let text = |value: &HeaderValue| value.as_bytes().iter().map(|b| char::from(*b)).collect();
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: headers.collect(),
+            body: String::from_utf8_lossy(&read).into_owned(),
+        })
+    };
+    let answer = answer.await;
+    running.abort();
+    answer
+}
+
+fn request(question: &Question) -> Result<Request<Empty<Bytes>>, Trouble> {
+    let wrong = |error: http::Error| Trouble::Unreachable(error.to_string());
+    let address = question.address.cache_key();
+    // Origin form: what follows scheme, host and port.
+    let target = address.splitn(4, '/').nth(3).unwrap_or_default();
+    let uri = Uri::builder().path_and_query(format!("/{target}")).build().map_err(wrong)?;
+    let origin = question.address.origin();
+    let host = origin.text().split("://").nth(1).unwrap_or_default();
+    let mut request = Request::builder()
+        .method(question.method.as_str())
+        .uri(uri)
+        .header(http::header::HOST, host);
+    for (name, value) in &question.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| wrong(e.into()))?;
+        let bytes: Vec<u8> =
+            value.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect();
+        let value = HeaderValue::from_bytes(&bytes).map_err(|e| wrong(e.into()))?;
+        request = request.header(name, value);
+    }
+    request.body(Empty::new()).map_err(wrong)
+}
+
+fn trouble(error: &hyper::Error) -> Trouble {
+    if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
+        Trouble::NotHttp
+    } else {
+        Trouble::Closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_told_as_curl_is_told() {
+        let told =
+            |text: &str| Resolve::parse(text).map(|r| (r.host, r.port, r.address.to_string()));
+        let is =
+            |host: &str, port, address: &str| Some((host.to_owned(), port, address.to_owned()));
+        for (text, want) in [
+            ("Api.example.com:443:127.0.0.1", is("api.example.com", 443, "127.0.0.1")),
+            ("api.example.com:443:::1", is("api.example.com", 443, "::1")),
+            ("api.example.com:443:[::1]", is("api.example.com", 443, "::1")),
+            ("[::1]:80:127.0.0.1", is("[::1]", 80, "127.0.0.1")),
+            ("api.example.com:443", None),
+            ("api.example.com:https:127.0.0.1", None),
+            (":443:127.0.0.1", None),
+            ("api.example.com:443:localhost", None),
+        ] {
+            assert_eq!(told(text), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What was seen, as a scenario: the oracle then says what each engine makes of it.
+
+use serde::Serialize;
+
+use crate::doctor::{Answer, Exchange, Facts, Purpose, SeenCookie, Trouble};
+use crate::oracle::{self, Profile, predict};
+use crate::scenario::{
+    self, Backend, Engine, Fault, Loaded, Outcome, PlantedCookie, Route, Scenario, Step,
+    ThirdPartyCookies, understand,
+};
+
+/// What one engine makes of the call.
+#[derive(Debug, Clone, Serialize)]
+pub struct EngineSees {
+    /// The engine.
+    pub engine: Engine,
+    /// The version that its profile was measured with.
+    pub version: String,
+    /// The call.
+    pub first: Outcome,
+    /// The same call once more: cookies that the first answer set travel now, if they do.
+    pub second: Outcome,
+    /// The rules that decided, of both.
+    #[serde(skip)]
+    pub why: Vec<oracle::Finding>,
+}
+
+/// The call and its answers as a scenario of two steps: the call, and the call once more.
+#[must_use]
+pub fn scenario(facts: &Facts) -> Scenario {
+    let chain: Vec<_> = facts
+        .exchanges
+        .iter()
+        .filter(|e| matches!(e.question.purpose, Purpose::Preflight | Purpose::Actual))
+        .collect();
+    replayed(facts, &chain)
+}
+
+/// What each engine makes of it; nothing where the chain of redirects was not followed to its end.
+#[must_use]
+pub fn predictions(facts: &Facts, profiles: &[&Profile], now_ms: i64) -> Vec<EngineSees> {
+    if facts.leads_further() { Vec::new() } else { play(scenario(facts), profiles, now_ms) }
+}
+
+/// What each engine makes of a single answer, be it to a preflight or to a request.
+pub(super) fn of_answer(
+    facts: &Facts,
+    exchange: &Exchange,
+    call: &[(&str, &str)],
+    profiles: &[&Profile],
+    now_ms: i64,
+) -> Vec<EngineSees> {
+    let mut scenario = replayed(facts, &[exchange]);
+    for step in &mut scenario.steps {
+        step.url = Some(exchange.question.address.text().to_owned());
+        step.method = Some(if call.is_empty() { "GET" } else { "POST" }.to_owned());
+        step.headers = call.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    }
+    play(scenario, profiles, now_ms)
+}
+
+fn play(scenario: Scenario, profiles: &[&Profile], now_ms: i64) -> Vec<EngineSees> {
+    let Ok(Loaded { case, .. }) = understand(scenario) else { return Vec::new() };
+    let sees = |profile: &&Profile| {
+        let mut steps = predict(&case, profile, now_ms).into_iter();
+        let (first, second) = (steps.next()?, steps.next()?);
+        let mut why = first.why;
+        for finding in second.why {
+            if !why.contains(&finding) {
+                why.push(finding);
+            }
+        }
+        Some(EngineSees {
+            engine: profile.engine,
+            version: profile.version.clone(),
+            first: first.outcome,
+            second: second.outcome,
+            why,
+        })
+    };
+    profiles.iter().filter_map(sees).collect()
+}
+
+fn replayed(facts: &Facts, exchanges: &[&Exchange]) -> Scenario {
+    let call = &facts.call;
+    let step = Step {
+        url: Some(call.address.text().to_owned()),
+        method: Some(call.method.clone()),
+        headers: call.headers.clone(),
+        credentials: Some(call.credentials),
+        ..Step::default()
+    };
+    let planted = call.cookies.iter().filter_map(|cookie| match cookie {
+        SeenCookie::Line(line) => Some(PlantedCookie {
+            host: call.address.origin().host().to_owned(),
+            set: redacted(line),
+            top_level_site: None,
+        }),
+        SeenCookie::Named(_) => None,
+    });
+    let mut backends: Vec<Backend> = Vec::new();
+    for exchange in exchanges {
+        let origin = exchange.question.address.origin().text();
+        let index = backends.iter().position(|backend| backend.origin == origin);
+        let index = index.unwrap_or_else(|| {
+            backends.push(Backend { origin: origin.to_owned(), ..Backend::default() });
+            backends.len() - 1
+        });
+        record(&mut backends[index], exchange);
+    }
+    Scenario {
+        schema: 1,
+        id: "doctor".to_owned(),
+        title: format!("what {} answered to {}", call.address.origin(), call.page),
+        page: call.page.text().to_owned(),
+        third_party_cookies: ThirdPartyCookies::Default,
+        engines: Vec::new(),
+        tags: Vec::new(),
+        source: None,
+        cookies: planted.collect(),
+        backends,
+        steps: vec![step.clone(), step],
+    }
+}
+
+fn record(backend: &mut Backend, exchange: &Exchange) {
+    let path = exchange.question.address.path();
+    let answer = match &exchange.result {
+        Ok(answer) => written(answer),
+        Err(trouble) => {
+            // A backend that fails has no answers.
+            backend.routes.clear();
+            backend.fault = Some(match trouble {
+                Trouble::Certificate(_) => Fault::TlsUntrusted,
+                _ => Fault::Refused,
+            });
+            return;
+        }
+    };
+    if backend.fault.is_some() {
+        return;
+    }
+    let index = backend.routes.iter().position(|route| route.path == path);
+    let index = index.unwrap_or_else(|| {
+        backend.routes.push(Route { path: path.to_owned(), ..Route::default() });
+        backend.routes.len() - 1
+    });
+    let route = &mut backend.routes[index];
+    if exchange.question.method == "OPTIONS" {
+        route.preflight = Some(answer);
+    } else {
+        route.actual = Some(answer);
+    }
+}
+
+fn written(answer: &Answer) -> scenario::Answer {
+    let apart = |name: &str| matches!(name, "set-cookie" | "location");
+    // In a scenario the braces stand for something else.
+    let headers =
+        answer.headers.iter().filter(|(name, value)| !apart(name) && !value.contains("{origin}"));
+    let lines = |name| answer.lines(name).map(str::to_owned);
+    scenario::Answer {
+        status: Some(answer.status),
+        headers: headers.cloned().collect(),
+        set_cookie: answer.lines("set-cookie").map(redacted).collect(),
+        body: None,
+        redirect: lines("location").next(),
+    }
+}
+
+/// A `Set-Cookie` line whose value nobody can use. What decides about it stays: whether it is
+/// empty, its length where that is much, and what no cookie may hold.
+pub(super) fn redacted(line: &str) -> String {
+    const MUCH: usize = 2000;
+    let (pair, attributes) = line.split_once(';').map_or((line, None), |(p, a)| (p, Some(a)));
+    let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+    let hidden = if value.trim().is_empty() {
+        String::new()
+    } else if value.len() > MUCH || value.chars().any(char::is_control) {
+        value.chars().map(|c| if c.is_control() { c } else { '*' }).collect()
+    } else {
+        "***".to_owned()
+    };
+    let equals = if pair.contains('=') { "=" } else { "" };
+    let attributes = attributes.map_or_else(String::new, |a| format!(";{a}"));
+    format!("{name}{equals}{hidden}{attributes}")
+}
+
+impl Facts {
+    /// Whether there were more redirects than are followed.
+    #[must_use]
+    pub fn leads_further(&self) -> bool {
+        let last = self.of(Purpose::Actual).last();
+        last.is_some_and(|e| {
+            e.question.hop >= crate::doctor::REDIRECTS
+                && e.answer().is_some_and(|answer| answer.location().is_some())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_cookies_are_hidden_and_their_faults_are_not() {
+        let long = "x".repeat(5000);
+        for (line, want) in [
+            ("sid=abc; Path=/; Secure", "sid=***; Path=/; Secure".to_owned()),
+            ("sid=a=b", "sid=***".to_owned()),
+            ("sid=; Max-Age=0", "sid=; Max-Age=0".to_owned()),
+            ("naked", "***".to_owned()),
+            ("a=b\u{1}c", "a=*\u{1}*".to_owned()),
+            (&format!("a={long}"), format!("a={}", "*".repeat(5000))),
+        ] {
+            assert_eq!(redacted(line), want, "{line}");
+        }
+    }
+}
