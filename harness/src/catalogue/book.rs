@@ -50,6 +50,7 @@ const FILES: &[(&str, &str)] = embed! {
     "tracing-header-injected"
     "no-cors-opaque"
     "origin-null-file-or-sandbox"
+    "foreign-origin-allowed"
     "cookie-domain-invalid"
     "cookie-domain-public-suffix"
     "cookie-path-mismatch"

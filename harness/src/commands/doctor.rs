@@ -8,7 +8,7 @@ use withcreds_harness::doctor::{
     Call, Client, Exchange, Purpose, REDIRECTS, Resolve, SeenCookie, Severity, TrustError,
     document, examine, findings, human, plan, predictions,
 };
-use withcreds_harness::oracle::{is_settable, normalized_method, relate};
+use withcreds_harness::oracle::{Profile, RelationReport, is_settable, normalized_method, relate};
 use withcreds_harness::scenario::{Address, Credentials};
 
 use crate::commands::predict::{EngineArg, Format, now_ms, print, profiles};
@@ -16,7 +16,8 @@ use crate::commands::{ENVIRONMENT, OK, UNEXPECTED, USAGE, environment};
 
 const EXAMPLES: &str = "Examples:
   withcreds-harness doctor http://localhost:8080/api/auth/session --origin http://localhost:3000
-  withcreds-harness doctor https://api.example.com/items --origin https://app.example.com --cookie sid
+  withcreds-harness doctor https://api.example.com/items --origin https://app.example.com \\
+      --cookie sid
   withcreds-harness doctor https://api.example.com/items --origin https://app.example.com \\
       --method PUT --header 'Content-Type: application/json' --header 'X-CSRF-Token: x'
   withcreds-harness doctor https://api.example.com/ --origin https://app.example.com \\
@@ -45,7 +46,7 @@ pub(crate) struct Args {
     /// The script's credentials mode
     #[arg(long, value_enum, default_value = "include")]
     credentials: Mode,
-    /// Really send a method that may change something, without a body; and one that does not exist
+    /// Really send a method that may change something, without a body; and PROPFIND, which few servers have
     #[arg(long = "unsafe")]
     sends_unsafe: bool,
     /// Where a host is, whatever the DNS says
@@ -116,11 +117,7 @@ pub(crate) fn main(args: &Args) -> u8 {
     if found.iter().all(|finding| finding.severity == Severity::Info) { OK } else { UNEXPECTED }
 }
 
-fn relate_of(
-    call: &Call,
-    profiles: &[&'static withcreds_harness::oracle::Profile],
-    now_ms: i64,
-) -> withcreds_harness::oracle::RelationReport {
+fn relate_of(call: &Call, profiles: &[&Profile], now_ms: i64) -> RelationReport {
     let page = Address::parse(call.page.text()).unwrap_or_else(|| call.address.clone());
     relate(&page, &call.address, profiles, now_ms)
 }
@@ -200,12 +197,12 @@ fn announce(call: &Call) {
     let only = if call.sends_unsafe && !call.is_read_only() {
         format!("{} among them, which may change something", call.method)
     } else if call.sends_unsafe {
-        "an unknown method among them".to_owned()
+        "and PROPFIND, which is as safe".to_owned()
     } else {
         "only OPTIONS, GET and HEAD".to_owned()
     };
     eprintln!(
-        "sends {} requests to {}, {only}; no cookie; follows up to {REDIRECTS} redirects of the call:",
+        "sends {} requests to {}, {only}; no cookie but a made-up one; follows up to {REDIRECTS} redirects of the call:",
         questions.len(),
         call.address.origin()
     );

@@ -7,10 +7,13 @@ use crate::scenario::{Address, Origin, Scheme};
 pub const REDIRECTS: usize = 5;
 /// An origin that nobody can have listed.
 const FOREIGN: &str = "https://withcreds-doctor.example";
+/// A cookie that no server can have set.
+const COOKIE: &str = "withcreds-doctor=1";
 /// A path that no server has.
 const NOWHERE: &str = "withcreds-doctor-no-such-path";
-/// A method that no server knows.
-const NO_METHOD: &str = "DOCTOR";
+/// A method that hardly any API has. It is safe, and registered, so that servers know the word: what
+/// they do not know some refuse before CORS has a say, and no browser would ever send.
+const NO_METHOD: &str = "PROPFIND";
 
 /// One request, before it is sent.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub enum Purpose {
     NoOrigin,
     /// Whether somebody else may read.
     Stranger(Stranger),
+    /// Whether somebody else may read once there is a cookie: some servers answer differently then.
+    StrangerWithCookie,
     /// Whether somebody else may send.
     StrangerPreflight,
     /// The call again, after other origins asked: whether a cache mixes them up.
@@ -87,6 +92,7 @@ impl Purpose {
             Self::Stranger(Stranger::OtherScheme) => "look-alike: other scheme",
             Self::Stranger(Stranger::OtherPort) => "look-alike: other port",
             Self::Stranger(Stranger::UpperCase) => "look-alike: upper case",
+            Self::StrangerWithCookie => "a foreign origin with a cookie",
             Self::StrangerPreflight => "preflight of a foreign origin",
             Self::Again => "the call again",
         }
@@ -174,6 +180,9 @@ pub fn plan(call: &Call) -> Vec<Question> {
             questions.push(get(Purpose::Stranger(stranger), Some(&origin)));
         }
     }
+    let mut with_cookie = get(Purpose::StrangerWithCookie, Some(FOREIGN));
+    with_cookie.headers.push(("cookie".to_owned(), COOKIE.to_owned()));
+    questions.push(with_cookie);
     if call.preflight().is_some() {
         let asked = preflight_question(call, &call.address, FOREIGN, 0);
         questions.push(Question { purpose: Purpose::StrangerPreflight, ..asked });
@@ -287,7 +296,7 @@ mod tests {
         let leave = Call { sends_unsafe: true, ..call("https://app.example.com", "DELETE") };
         let methods: Vec<_> = plan(&leave).into_iter().map(|q| q.method).collect();
         assert_eq!(methods.iter().filter(|m| *m == "DELETE").count(), 1);
-        assert_eq!(methods.iter().filter(|m| *m == "DOCTOR").count(), 1);
+        assert_eq!(methods.iter().filter(|m| *m == "PROPFIND").count(), 1);
     }
 
     #[test]

@@ -52,7 +52,11 @@ impl Judge<'_> {
             Some(Kept::No) if lacks(&&page) => Severity::Info,
             Some(Kept::No) | None => return,
         };
-        let whose = if lacks(&&page) { "" } else { " to whoever sends no such Origin" };
+        let whose = if lacks(&&page) {
+            "they have"
+        } else {
+            "the one to whoever sends another Origin or none has"
+        };
         let how = match severity {
             Severity::Error => "caches are told to keep it",
             Severity::Warning => "caches may keep it for a while (it has a Last-Modified)",
@@ -60,7 +64,7 @@ impl Judge<'_> {
         };
         let age = if page.lines("age").next().is_some() { ", and there is one (Age)" } else { "" };
         let text = format!(
-            "the answers of {} differ by Origin, and the one{whose} has no Vary: Origin; {how}{age}. The page may get the answer that was meant for somebody else",
+            "the answers of {} differ by Origin, and {whose} no Vary: Origin; {how}{age}. The page may get the answer that was meant for somebody else",
             self.host()
         );
         self.say(Code::VaryOriginMissingCache.id(), severity, text);

@@ -2,9 +2,9 @@
 
 use crate::catalogue::is_login;
 use crate::doctor::judge::{Judge, Severity, error};
-use crate::doctor::{EngineSees, Exchange, Purpose};
+use crate::doctor::{Answer, EngineSees, Exchange, Purpose};
 use crate::oracle::{self, Code};
-use crate::scenario::{Address, Engine};
+use crate::scenario::{Address, Credentials, Engine};
 
 /// What others say, or nobody needs to hear.
 const ELSEWHERE: [Code; 9] = [
@@ -35,6 +35,9 @@ impl Judge<'_> {
                 {
                     continue;
                 }
+                if self.follows(sees, finding) {
+                    continue;
+                }
                 let severity = self.grade(sees, finding);
                 let text = self.told(sees, finding);
                 let known =
@@ -57,6 +60,28 @@ impl Judge<'_> {
             );
             self.say(Code::RedirectLoop.id(), Severity::Warning, text);
         }
+    }
+
+    /// The answer that stopped the call: the last that it got.
+    fn stopped_by(&self, sees: &EngineSees) -> Option<&Answer> {
+        let last = |purpose| self.facts.of(purpose).filter_map(Exchange::answer).last();
+        let sent = sees.first.request_sent == Some(true);
+        if sent { last(Purpose::Actual) } else { last(Purpose::Preflight) }
+    }
+
+    /// Whether an answer without a single CORS header stopped the call: that is one fault, not one
+    /// for each header that it lacks.
+    fn is_bare(&self, sees: &EngineSees) -> bool {
+        let answer = self.stopped_by(sees);
+        error(sees).is_some()
+            && answer.is_some_and(|answer| {
+                answer.headers.iter().all(|(name, _)| !name.starts_with("access-control-"))
+            })
+    }
+
+    /// Whether a finding only follows from another one.
+    fn follows(&self, sees: &EngineSees, finding: &oracle::Finding) -> bool {
+        finding.is_violation() && error(sees) != Some(finding.code().id()) && self.is_bare(sees)
     }
 
     fn grade(&self, sees: &EngineSees, finding: &oracle::Finding) -> Severity {
@@ -99,6 +124,13 @@ impl Judge<'_> {
                 }
             }
             _ => {}
+        }
+        if finding.is_violation() && self.is_bare(sees) && error(sees) == Some(finding.code().id())
+        {
+            text += ". No header of that answer speaks CORS";
+            if call.credentials == Credentials::Include {
+                text += "; it needs Access-Control-Allow-Credentials: true as well";
+            }
         }
         if sent && call.has_stand_in() && finding.is_violation() {
             text = format!(

@@ -12,7 +12,7 @@ impl Judge<'_> {
         }
         for (purpose, what) in [
             (Purpose::Nowhere, "a path that is not there"),
-            (Purpose::NoMethod, "an unknown method"),
+            (Purpose::NoMethod, "a method that it does not have (PROPFIND)"),
         ] {
             let Some(exchange) = self.facts.of(purpose).next() else { continue };
             let Some(answer) = exchange.answer().filter(|answer| answer.status >= 400) else {

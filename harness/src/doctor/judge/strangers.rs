@@ -16,11 +16,21 @@ struct Grant {
 
 impl Judge<'_> {
     pub(super) fn strangers(&mut self) {
-        if let Some(Grant { origin, credentials }) = self.grant(Stranger::Foreign) {
+        let foreign = self.grant(Purpose::Stranger(Stranger::Foreign));
+        let with_cookie =
+            || self.grant(Purpose::StrangerWithCookie).filter(|grant| grant.credentials);
+        let (foreign, only) = match foreign.filter(|grant| grant.credentials) {
+            Some(grant) => (Some(grant), ""),
+            None => match with_cookie() {
+                Some(grant) => (Some(grant), " as soon as the request has a cookie"),
+                None => (self.grant(Purpose::Stranger(Stranger::Foreign)), ""),
+            },
+        };
+        if let Some(Grant { origin, credentials }) = foreign {
             // Whoever lets everybody in lets every look-alike in: one cause, one finding.
             if credentials {
                 let text = format!(
-                    "{} lets every origin read its answers with the cookies of the user who looks at it: {origin}, which nobody can have listed, was named and granted credentials. Any website can read what your users can read",
+                    "{} lets every origin read its answers with the cookies of the user who looks at it: {origin}, which nobody can have listed, was named and granted credentials{only}. Any website can read what your users can read",
                     self.host()
                 );
                 self.say(CODE, Severity::Critical, text);
@@ -42,7 +52,10 @@ impl Judge<'_> {
             Stranger::OtherScheme,
             Stranger::OtherPort,
         ] {
-            let Some(Grant { origin, credentials }) = self.grant(stranger) else { continue };
+            let Some(Grant { origin, credentials }) = self.grant(Purpose::Stranger(stranger))
+            else {
+                continue;
+            };
             let (severity, why) = match stranger {
                 Stranger::Null if credentials => (
                     Severity::Critical,
@@ -75,8 +88,8 @@ impl Judge<'_> {
         self.preflight();
     }
 
-    fn grant(&self, stranger: Stranger) -> Option<Grant> {
-        let exchange = self.facts.of(Purpose::Stranger(stranger)).next()?;
+    fn grant(&self, purpose: Purpose) -> Option<Grant> {
+        let exchange = self.facts.of(purpose).next()?;
         let (origin, answer) = (exchange.origin()?, exchange.answer()?);
         answer.names(origin).then(|| Grant {
             origin: origin.to_owned(),
