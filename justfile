@@ -20,6 +20,12 @@ prove *ARGS: setup
 explain *TEXT:
     @cargo run --quiet -p withcreds-harness --no-default-features -- explain "$@"
 
+# What is wrong with a running backend, e.g. `just doctor http://localhost:8080/api/auth/session --origin http://localhost:3000`
+[group('run')]
+[positional-arguments]
+doctor *ARGS:
+    @cargo run --quiet -p withcreds-harness --no-default-features -- doctor "$@"
+
 # All tests, browsers included; sets up what is missing
 [group('test')]
 test: setup

@@ -78,3 +78,21 @@ fn the_scenario_format_does_not_know_the_oracle() {
         assert!(!code(&file).contains("crate::oracle"), "{}", file.display());
     }
 }
+
+/// `doctor` decides by facts alone: the network is behind three files.
+#[test]
+fn the_doctor_judges_without_looking() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doctor");
+    let files = rust_files(&folder);
+    assert!(files.len() >= 15, "the folder moved: {files:?}");
+    for file in &files {
+        let edge = ["client.rs", "trust.rs", "examine.rs"].iter().any(|name| file.ends_with(name));
+        let code = code(file);
+        for word in
+            ["async ", "tokio", "SystemTime", "Instant", "std::fs", "println!", "withcreds::"]
+        {
+            let allowed = edge && !matches!(word, "println!" | "withcreds::" | "std::fs");
+            assert!(allowed || !code.contains(word), "{}: {word}", file.display());
+        }
+    }
+}

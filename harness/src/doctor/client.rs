@@ -123,13 +123,12 @@ impl Client {
     async fn connect(&self, address: &Address) -> Result<TcpStream, Trouble> {
         let origin = address.origin();
         let port = origin.port();
-        let peers: Vec<SocketAddr> = match self.told(address) {
-            Some(ip) => vec![SocketAddr::new(ip, port)],
-            None => {
-                let host = origin.host().trim_start_matches('[').trim_end_matches(']');
-                let found = tokio::net::lookup_host((host, port)).await;
-                found.map_err(|error| Trouble::Dns(error.to_string()))?.collect()
-            }
+        let peers: Vec<SocketAddr> = if let Some(ip) = self.told(address) {
+            vec![SocketAddr::new(ip, port)]
+        } else {
+            let host = origin.host().trim_start_matches('[').trim_end_matches(']');
+            let found = tokio::net::lookup_host((host, port)).await;
+            found.map_err(|error| Trouble::Dns(error.to_string()))?.collect()
         };
         if peers.is_empty() {
             return Err(Trouble::Dns("no address".to_owned()));

@@ -108,7 +108,7 @@ fn service() -> u16 {
             let config = Config::parse(text, Path::new("(a test)")).expect("a configuration");
             let server = Server::bind(&config).await.expect("a port");
             tell.send(server.addr().expect("an address").port()).expect("the test listens");
-            let _ = server.run_until(std::future::pending()).await;
+            server.run_until(std::future::pending()).await;
         });
     });
     told.recv().expect("a port")

@@ -4,5 +4,6 @@
 mod examples;
 mod server;
 mod support;
+mod table;
 mod tls;
 mod wrong;

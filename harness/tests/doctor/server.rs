@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// For a server to start on a machine that is busy with other tests.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A running server. It ends when this is dropped.
 pub(crate) struct Server {
@@ -72,10 +72,8 @@ pub(crate) fn nginx(inside: &str) -> Option<Server> {
     let inside = inside.to_owned();
     configured("nginx", &["-v"], move |port, folder| {
         let path = folder.display();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|name| format!("{name}_temp_path {path}/{name}; "))
-            .collect();
+        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary = kinds.map(|name| format!("{name}_temp_path {path}/{name};")).join(" ");
         let http =
             inside.replace("{port}", &port.to_string()).replace("{folder}", &path.to_string());
         let text = format!(

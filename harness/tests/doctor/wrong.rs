@@ -30,13 +30,13 @@ fn nginx_sends_back_whatever_origin_asks() {
 
 #[test]
 fn nginx_serves_a_file_and_knows_no_options() {
-    let file = r#"
+    let file = r"
 server {
   listen 127.0.0.1:{port};
   add_header Access-Control-Allow-Origin http://app.example.com always;
   add_header Access-Control-Allow-Credentials true always;
   location = /items { alias {folder}/nginx.conf; }
-}"#;
+}";
     let want = [
         "error preflight-not-routed",
         "error preflight-method-not-allowed",

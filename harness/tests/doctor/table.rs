@@ -1,0 +1,278 @@
+//! Facts → findings, without a network: a server is a function from question to answer.
+
+use withcreds_harness::doctor::{
+    Answer, Call, Exchange, Facts, Finding, Purpose, Question, SeenCookie, Severity, Stranger,
+    TlsFault, Trouble, findings, plan, predictions,
+};
+use withcreds_harness::oracle::Profile;
+use withcreds_harness::scenario::{Address, Credentials, Engine};
+
+/// Any time will do.
+const NOW_MS: i64 = 1_800_000_000_000;
+const APP: &str = "https://app.example.com";
+
+fn call(page: &str, url: &str) -> Call {
+    Call {
+        page: Address::parse(page).expect("a page").origin().clone(),
+        address: Address::parse(url).expect("an address"),
+        method: "GET".to_owned(),
+        headers: Vec::new(),
+        credentials: Credentials::Include,
+        cookies: Vec::new(),
+        sends_unsafe: false,
+    }
+}
+
+fn judged(call: Call, server: impl Fn(&Question) -> Result<Answer, Trouble>) -> Vec<Finding> {
+    let exchange = |question: Question| Exchange {
+        result: server(&question),
+        question,
+        peer: Some("203.0.113.1".parse().expect("an address")),
+        overlooked: None,
+        millis: 1,
+    };
+    let exchanges = plan(&call).into_iter().map(exchange).collect();
+    judge(&Facts { call, exchanges, address_given: false })
+}
+
+fn judge(facts: &Facts) -> Vec<Finding> {
+    let profiles: Vec<_> =
+        Engine::ALL.into_iter().map(|engine| Profile::of(engine).expect("a profile")).collect();
+    let sees = predictions(facts, &profiles, NOW_MS);
+    findings(facts, &sees, &profiles, NOW_MS)
+}
+
+fn origin(question: &Question) -> Option<&str> {
+    question.headers.iter().find(|(name, _)| name == "origin").map(|(_, value)| value.as_str())
+}
+
+fn answer(status: u16, headers: &[(&str, &str)]) -> Answer {
+    let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    Answer { status, headers, body: String::new() }
+}
+
+/// A server that grants these origins what a page needs, and adds headers of its own.
+fn grants(
+    allowed: &'static [&'static str],
+    more: &'static [(&'static str, &'static str)],
+) -> impl Fn(&Question) -> Result<Answer, Trouble> {
+    move |question| {
+        let mut headers = vec![("vary", "Origin")];
+        if let Some(origin) = origin(question).filter(|origin| allowed.contains(origin)) {
+            headers.push(("access-control-allow-origin", origin));
+            headers.push(("access-control-allow-credentials", "true"));
+            headers.push(("access-control-allow-headers", "content-type"));
+        }
+        let kept = headers.into_iter().filter(|(name, _)| !more.iter().any(|(n, _)| n == name));
+        let all: Vec<_> = kept.chain(more.iter().copied()).filter(|(_, v)| !v.is_empty()).collect();
+        Ok(answer(200, &all))
+    }
+}
+
+fn told(found: &[Finding]) -> Vec<String> {
+    found.iter().map(|f| format!("{} {}", f.severity.text(), f.code)).collect()
+}
+
+#[test]
+fn strangers_by_what_they_could_do() {
+    let backend = "https://api.example.com/items";
+    for (page, stranger, want) in [
+        (APP, Stranger::Null, Some(Severity::Critical)),
+        (APP, Stranger::Suffix, Some(Severity::Critical)),
+        (APP, Stranger::Prefix, Some(Severity::Critical)),
+        (APP, Stranger::OtherScheme, Some(Severity::Error)),
+        (APP, Stranger::OtherPort, Some(Severity::Warning)),
+        (APP, Stranger::UpperCase, None),
+        (APP, Stranger::Foreign, Some(Severity::Critical)),
+        ("http://app.example.com", Stranger::OtherScheme, None),
+        ("http://localhost:3000", Stranger::OtherPort, None),
+    ] {
+        let call = call(page, backend);
+        let other = stranger.origin(&call.page).expect("an origin");
+        let page = page.to_owned();
+        let found = judged(call, move |question| {
+            let asked = origin(question).unwrap_or_default();
+            let named = if asked == other { asked } else { page.as_str() };
+            Ok(answer(
+                200,
+                &[
+                    ("vary", "Origin"),
+                    ("access-control-allow-origin", named),
+                    ("access-control-allow-credentials", "true"),
+                    ("access-control-allow-headers", "content-type"),
+                ],
+            ))
+        });
+        let ours: Vec<_> = found
+            .iter()
+            .filter(|f| f.code == "foreign-origin-allowed")
+            .map(|f| f.severity)
+            .collect();
+        assert_eq!(ours, Vec::from_iter(want), "{stranger:?}: {found:#?}");
+    }
+}
+
+#[test]
+fn cached_answers_without_vary() {
+    let url = "https://api.example.com/items";
+    for (more, want) in [
+        (&[][..], None),
+        (&[("vary", ""), ("cache-control", "public, max-age=60")][..], Some(Severity::Error)),
+        (&[("vary", ""), ("cache-control", "private, max-age=60")], Some(Severity::Error)),
+        (
+            &[("vary", ""), ("last-modified", "Tue, 24 Nov 2026 00:00:00 GMT")],
+            Some(Severity::Warning),
+        ),
+        (&[("vary", ""), ("cache-control", "no-store")], Some(Severity::Info)),
+        (&[("vary", ""), ("cache-control", "max-age=0")], Some(Severity::Info)),
+        (&[("vary", "Accept, origin"), ("cache-control", "max-age=60")], None),
+        (&[("vary", "*"), ("cache-control", "max-age=60")], None),
+        // The same for everybody: nothing to tell a cache.
+        (
+            &[
+                ("vary", ""),
+                ("cache-control", "max-age=60"),
+                ("access-control-allow-origin", APP),
+                ("access-control-allow-credentials", "true"),
+            ],
+            None,
+        ),
+    ] {
+        let found = judged(call(APP, url), grants(&[APP], more));
+        let ours = found.iter().find(|f| f.code == "vary-origin-missing-cache").map(|f| f.severity);
+        assert_eq!(ours, want, "{more:?}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_cache_that_mixes_answers_up_is_caught() {
+    let found = judged(call(APP, "https://api.example.com/items"), |question| {
+        let named = match question.purpose {
+            Purpose::Again => "https://withcreds-doctor.example",
+            _ => APP,
+        };
+        Ok(answer(
+            200,
+            &[("access-control-allow-origin", named), ("access-control-allow-credentials", "true")],
+        ))
+    });
+    assert!(told(&found).contains(&"error vary-origin-missing-cache".to_owned()), "{found:#?}");
+}
+
+#[test]
+fn cookies_by_engine() {
+    let cookie = |line: &str| vec![SeenCookie::parse(line)];
+    let site = "https://api.example.net/items";
+    let sibling = "https://api.example.com/items";
+    for (url, line, want) in [
+        (sibling, "sid=1; Path=/; Secure; SameSite=Lax", None),
+        // One engine keeps it back, so it fails for some users.
+        (site, "sid=1; Path=/; Secure; SameSite=None", Some(Severity::Warning)),
+        // All of them do.
+        (site, "sid=1; Path=/; Secure; SameSite=Lax", Some(Severity::Error)),
+        (sibling, "sid=1; Path=/elsewhere; Secure", Some(Severity::Error)),
+    ] {
+        let call = Call { cookies: cookie(line), ..call(APP, url) };
+        let found = judged(call, grants(&[APP], &[]));
+        let gravest = found.iter().map(|f| f.severity).min().filter(|s| *s != Severity::Info);
+        assert_eq!(gravest, want, "{url} {line}: {found:#?}");
+    }
+}
+
+#[test]
+fn without_credentials_the_cookie_that_matters_stays_home() {
+    let call = Call {
+        credentials: Credentials::SameOrigin,
+        cookies: vec![SeenCookie::Line("sid=1; Path=/; Secure; SameSite=Lax".to_owned())],
+        ..call(APP, "https://api.example.com/items")
+    };
+    let found = judged(call, grants(&[APP], &[]));
+    assert_eq!(told(&found), ["error client-credentials-not-enabled"], "{found:#?}");
+}
+
+#[test]
+fn answers_that_are_nearly_right() {
+    let url = "https://api.example.com/items";
+    for (more, want) in [
+        (
+            &[("access-control-allow-origin", "https://app.example.com/")][..],
+            "error acao-trailing-slash-or-path",
+        ),
+        (
+            &[("access-control-allow-origin", "https://a.example, https://app.example.com")],
+            "error acao-list",
+        ),
+        (
+            &[("access-control-allow-origin", "http://app.example.com")],
+            "error acao-origin-mismatch",
+        ),
+        (&[("access-control-allow-credentials", "True")], "error acac-wrong-value"),
+        (&[("access-control-allow-credentials", "")], "error acac-missing"),
+    ] {
+        let found = judged(call(APP, url), grants(&[APP], more));
+        assert_eq!(told(&found).first().map(String::as_str), Some(want), "{more:?}: {found:#?}");
+        assert_eq!(found[0].engines, Engine::ALL);
+        assert!(!found[0].mend.is_empty() && !found[0].not_cors);
+    }
+}
+
+#[test]
+fn authorization_under_a_star() {
+    let call = Call {
+        credentials: Credentials::Omit,
+        headers: vec![("authorization".to_owned(), "Bearer x".to_owned())],
+        ..call(APP, "https://api.example.com/items")
+    };
+    let star = &[("access-control-allow-origin", "*"), ("access-control-allow-headers", "*")];
+    let found = judged(call, grants(&[], star));
+    assert!(found.iter().any(|f| f.code == "authorization-not-covered-by-wildcard"), "{found:#?}");
+}
+
+#[test]
+fn troubles_are_told_first_and_are_not_cors() {
+    for (trouble, want, says) in [
+        (Trouble::Refused, "connection-refused-wrong-port", "port 443"),
+        (Trouble::Timeout(10), "connection-refused-wrong-port", "within 10 s"),
+        (Trouble::NotTls, "connection-refused-wrong-port", "does not speak TLS"),
+        (Trouble::Dns("no".to_owned()), "dns-failure-or-bad-port", "is not known here"),
+        (Trouble::Certificate(TlsFault::Expired), "tls-untrusted-certificate", "renew it"),
+        (Trouble::Tls("no".to_owned()), "tls-untrusted-certificate", "do not agree"),
+    ] {
+        let found = judged(call(APP, "https://api.example.com/items"), |_| Err(trouble.clone()));
+        assert_eq!(told(&found), [format!("error {want}")], "{trouble:?}");
+        assert!(found[0].not_cors && found[0].text.contains(says), "{found:#?}");
+    }
+}
+
+#[test]
+fn a_private_address_is_worth_a_word() {
+    let facts = |page: &str, peer: &str, address_given| {
+        let call = call(page, "https://api.example.com/items");
+        let serve = grants(&[APP, "http://localhost:3000"], &[]);
+        let exchange = |question: Question| Exchange {
+            result: serve(&question),
+            question,
+            peer: Some(peer.parse().expect("an address")),
+            overlooked: None,
+            millis: 1,
+        };
+        let exchanges = plan(&call).into_iter().map(exchange).collect();
+        Facts { call, exchanges, address_given }
+    };
+    for (page, peer, given, want) in [
+        (APP, "10.0.0.7", false, true),
+        (APP, "127.0.0.1", false, true),
+        (APP, "fd00::7", false, true),
+        (APP, "203.0.113.1", false, false),
+        (APP, "10.0.0.7", true, false),
+        ("http://localhost:3000", "127.0.0.1", false, false),
+    ] {
+        let found = judge(&facts(page, peer, given));
+        let ours: Vec<_> =
+            found.iter().filter(|f| f.code == "local-network-access-denied").collect();
+        assert_eq!(ours.len(), usize::from(want), "{page} {peer} {given}: {found:#?}");
+        assert!(
+            ours.iter().all(|f| f.severity == Severity::Info && f.engines == [Engine::Chromium])
+        );
+    }
+}
