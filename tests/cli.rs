@@ -89,6 +89,15 @@ fn cors_explains_one_request() {
     }
     let output = run(&["cors", "--origin", "https://evil.example"], "", folder.path());
     assert_eq!(text(&output.stdout), "actual: not allowed (origin_not_allowed)\nvary: Origin\n");
+    // What no script can set, no preflight asks for: the answer says so instead of refusing it.
+    let args = ["cors", "--preflight", "--header", "Cookie: a=b", "--header", "X-A: 1"];
+    let args = [&args[..], &origin, &["--format", "json"]].concat();
+    let output = run(&args, "", folder.path());
+    assert_eq!(
+        text(&output.stderr),
+        "note: no script can set cookie, so no preflight asks for it\n"
+    );
+    assert!(text(&output.stdout).contains(r#"["access-control-allow-headers","x-a"]"#));
     for bad in [
         &["cors", "--header", "no colon"][..],
         &["cors", "--method", "a b"],

@@ -143,3 +143,32 @@ impl From<SignatureVerificationError> for Untrusted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What may pass keeps the user's session; all else ends it.
+    #[test]
+    fn only_what_is_final_costs_a_session() {
+        let refused = |code: &str| ProviderError::Refused { code: code.to_owned() };
+        for (error, passes) in [
+            (ProviderError::Malformed { reason: "x".to_owned() }, true),
+            (ProviderError::Crashed, true),
+            (refused("invalid_grant"), false),
+            (refused("invalid_client"), true),
+            (refused("temporarily_unavailable"), true),
+            (Untrusted::Key.into(), true),
+            (Untrusted::Signature.into(), true),
+            (Untrusted::Expired.into(), true),
+            (Untrusted::Early.into(), true),
+            (Untrusted::Subject.into(), false),
+            (Untrusted::Issuer.into(), false),
+            (Untrusted::Audience.into(), false),
+            (Untrusted::Alg.into(), false),
+            (Untrusted::AccessToken.into(), false),
+        ] {
+            assert_eq!(error.may_pass(), passes, "{error:?}");
+        }
+    }
+}

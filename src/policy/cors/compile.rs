@@ -211,3 +211,6 @@ fn compile_expose(config: &CorsConfig, errors: &mut Vec<CorsConfigError>) -> Opt
     }
     if names.is_empty() { None } else { HeaderValue::try_from(names.join(", ")).ok() }
 }
+
+#[cfg(test)]
+mod tests;

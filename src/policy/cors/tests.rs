@@ -7,11 +7,11 @@ use super::*;
 
 const APP: &str = "https://app.example.com";
 
-fn strings(list: &[&str]) -> Vec<String> {
+pub(super) fn strings(list: &[&str]) -> Vec<String> {
     list.iter().map(|s| (*s).to_owned()).collect()
 }
 
-fn config() -> CorsConfig {
+pub(super) fn config() -> CorsConfig {
     CorsConfig {
         allow_origins: strings(&[APP, "http://localhost:3000"]),
         allow_credentials: true,
@@ -322,52 +322,6 @@ fn long_header_names_can_be_listed() {
 }
 
 #[test]
-fn mends_show_the_corrected_value() {
-    for (origins, patterns, code, mend) in [
-        (
-            &["https://app.example.com/"][..],
-            &[][..],
-            "origin_not_canonical",
-            "write \"https://app.example.com\"",
-        ),
-        (&["app.example.com"], &[], "origin_scheme_missing", "write \"https://app.example.com\""),
-        (
-            &["https://*.example.com"],
-            &[],
-            "origin_star",
-            "write allow_origin_patterns = [\"https://*.example.com\"]",
-        ),
-        (
-            &["*.Example.com"],
-            &[],
-            "origin_star",
-            "write allow_origin_patterns = [\"https://*.example.com\"]",
-        ),
-        (
-            &["https://app*.example.com"],
-            &[],
-            "origin_star",
-            "list each origin, or write a pattern such as \"https://*.example.com\" in allow_origin_patterns",
-        ),
-        (
-            &[],
-            &["https://*.Example.com/"],
-            "pattern_not_canonical",
-            "write \"https://*.example.com\"",
-        ),
-    ] {
-        let config = CorsConfig {
-            allow_origins: strings(origins),
-            allow_origin_patterns: strings(patterns),
-            ..config()
-        };
-        let errors = CorsPolicy::compile(&config).unwrap_err();
-        let got: Vec<_> = errors.iter().map(|e| (e.code(), e.mend())).collect();
-        assert_eq!(got, [(code, mend.to_owned())]);
-    }
-}
-
-#[test]
 fn what_a_handler_wrote_is_replaced_and_its_vary_kept() {
     let policy = policy();
     for (before, after) in [
@@ -410,60 +364,6 @@ fn patterns_beside_listed_origins() {
         assert_eq!(why, reason, "{origin}");
         let granted = format!("access-control-allow-origin: {origin}");
         assert_eq!(headers.contains(&granted), reason == "allowed", "{origin}");
-    }
-    let bad = CorsConfig {
-        allow_origins: vec![],
-        allow_origin_patterns: strings(&["https://*.co.uk", "https://*", "http://*.example.com"]),
-        ..config()
-    };
-    let errors = CorsPolicy::compile(&bad).unwrap_err();
-    let codes: Vec<_> = errors.iter().map(|e| (e.key(), e.code())).collect();
-    let key = "allow_origin_patterns";
-    let want = [(key, "public_suffix"), (key, "pattern_malformed"), (key, "insecure_origin")];
-    assert_eq!(codes, want);
-}
-
-#[test]
-fn mistakes_are_reported_together() {
-    let bad = CorsConfig {
-        allow_origins: strings(&[
-            "https://app.example.com/",
-            "null",
-            "http://app.example.com",
-            "app",
-        ]),
-        allow_methods: strings(&["GE T", "TRACE", "PUT"]),
-        allow_headers: strings(&["x y", "Cookie", "sec-fetch-site", "x-ok"]),
-        expose_headers: strings(&["*", "Set-Cookie", "a b"]),
-        max_age_s: Some(86_401),
-        ..config()
-    };
-    let errors = CorsPolicy::compile(&bad).unwrap_err();
-    let codes: Vec<_> = errors.iter().map(|e| (e.key(), e.code())).collect();
-    assert_eq!(
-        codes,
-        [
-            ("allow_origins", "origin_not_canonical"),
-            ("allow_origins", "null_origin"),
-            ("allow_origins", "insecure_origin"),
-            ("allow_origins", "origin_scheme_missing"),
-            ("allow_methods", "method_malformed"),
-            ("allow_methods", "method_forbidden"),
-            ("allow_headers", "header_malformed"),
-            ("allow_headers", "header_forbidden"),
-            ("allow_headers", "header_forbidden"),
-            ("expose_headers", "wildcard_expose_with_credentials"),
-            ("expose_headers", "exposed_header_forbidden"),
-            ("expose_headers", "header_malformed"),
-            ("max_age_s", "max_age_out_of_range"),
-        ]
-    );
-    assert_eq!(errors[0].mend(), "write \"https://app.example.com\"");
-    for config in [
-        CorsConfig { allow_origins: strings(&["*"]), ..config() },
-        CorsConfig { allow_origins: vec![], ..config() },
-    ] {
-        assert_eq!(CorsPolicy::compile(&config).unwrap_err().len(), 1);
     }
 }
 
