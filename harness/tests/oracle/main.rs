@@ -6,10 +6,14 @@
 mod support;
 // The CORS protocol: what the standards say, row by row.
 mod fetch;
+// Preflights: needed, failed, remembered.
+mod preflight;
 // Redirects and what they do to origins.
 mod redirects;
-// Cookies: stored or refused, sent or withheld, by engine.
+// Cookies: stored or refused, by engine.
 mod cookies;
+// Cookies: sent or withheld, by engine.
+mod sending;
 // The service's contract.
 mod service;
 // Laws that hold for all scenarios.
