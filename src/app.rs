@@ -6,6 +6,8 @@ use std::sync::Arc;
 use http::HeaderValue;
 use url::Url;
 
+use crate::admin::Readiness;
+use crate::call::BodyLimits;
 use crate::config::{Config, RedisConfig, SessionConfig, StoreConfig, TokenConfig};
 use crate::effects::{Clock, IdSource, SystemClock, SystemIds};
 use crate::handlers::Refreshed;
@@ -13,6 +15,7 @@ use crate::identity::oidc::{AttemptCookies, Flights, OidcSettings, Provider};
 use crate::identity::{LocalAccounts, ReturnUrls};
 use crate::limit::LoginLimit;
 use crate::live::LivePolicy;
+use crate::metrics::Metrics;
 use crate::policy::client::ProxyRange;
 use crate::policy::cookie::{SessionCookie, TokenCookie};
 use crate::policy::cors::CorsPolicy;
@@ -43,10 +46,12 @@ pub struct App {
     pub(crate) login_page: Option<String>,
     pub(crate) return_urls: ReturnUrls,
     pub(crate) token: TokenConfig,
-    pub(crate) max_body_bytes: usize,
+    pub(crate) body: BodyLimits,
     pub(crate) login_limit: Option<LoginLimit>,
     pub(crate) trusted_proxies: Vec<ProxyRange>,
     pub(crate) example: bool,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readiness: Readiness,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) ids: Box<dyn IdSource>,
 }
@@ -91,6 +96,7 @@ impl App {
             cookie: config.session.cookie.clone(),
             csrf: config.csrf.rules.clone(),
             token_cookie: config.csrf.cookie.clone(),
+            metrics: Arc::new(Metrics::new(matches!(store, Store::Memory(_)))),
             store,
             snapshot,
             keys,
@@ -108,10 +114,15 @@ impl App {
                 public_origin,
             ),
             token: config.token,
-            max_body_bytes: config.server.max_body_bytes,
+            body: BodyLimits {
+                bytes: config.server.max_body_bytes,
+                deadline: config.server.limits.body,
+                min_rate: config.server.limits.min_rate,
+            },
             login_limit: config.login_quota.map(LoginLimit::new),
             trusted_proxies: config.server.trusted_proxies.clone(),
             example: config.dev,
+            readiness: Readiness::default(),
             clock: Box::new(clock),
             ids: Box::new(SystemIds),
         }
@@ -138,7 +149,13 @@ impl App {
     /// Asks the identity provider for its endpoints and keys, unless they are known.
     pub(crate) async fn reach_provider(&self) -> bool {
         match &self.oidc {
-            Some(oidc) => oidc.provider.reach(self.clock.now()).await.is_ok(),
+            Some(oidc) => match oidc.provider.reach(self.clock.now()).await {
+                Ok(()) => true,
+                Err(error) => {
+                    self.metrics.provider_failed(&error);
+                    false
+                }
+            },
             None => true,
         }
     }
@@ -150,6 +167,12 @@ impl App {
             Store::Memory(store) => store.len(),
             Store::Cookie(_) | Store::Redis(_) => 0,
         }
+    }
+
+    /// Connections of users that were accepted since the start.
+    #[must_use]
+    pub fn accepted_connections(&self) -> u64 {
+        self.metrics.connections().accepted.get()
     }
 
     /// At the very end: keeps the sessions for the next start, where the configuration says so.

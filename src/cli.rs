@@ -8,15 +8,17 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use crate::audit;
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::effects::{IdSource as _, SystemIds};
 use crate::fixture::Fixture;
 use crate::identity::{MAX_PASSWORD_BYTES, hash_password};
 use crate::policy;
 use crate::policy::key::SessionKey;
-use crate::server::Server;
+use crate::server::{Server, Stopped};
 
 /// All went well; for `serve`: a drained stop.
 const OK: u8 = 0;
@@ -144,6 +146,7 @@ fn serve(common: &Common) -> u8 {
         }
     };
     start_log(config.log);
+    allow_many_files();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = config.server.worker_threads {
         runtime.worker_threads(threads);
@@ -154,9 +157,23 @@ fn serve(common: &Common) -> u8 {
     }
 }
 
+/// Each connection is an open file, and systems allow 1,024 unless asked for more.
+#[cfg(target_os = "linux")]
+fn allow_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot raise the number of open files");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allow_many_files() {}
+
 async fn run(config: Config, config_file: Option<PathBuf>) -> u8 {
     // Listened for before anything is announced: who reads "Ctrl-C stops it" may press it at once.
-    let stop = match stop_signal() {
+    let mut stop = match stop_signals() {
         Ok(stop) => stop,
         Err(error) => return fail(&format!("cannot listen for signals: {error}")),
     };
@@ -172,9 +189,23 @@ async fn run(config: Config, config_file: Option<PathBuf>) -> u8 {
     if let Some(fixture) = server.fixture() {
         install_axios(fixture);
     }
-    server.run_until(stop).await;
-    say("stopped");
+    let mut again = stop.clone();
+    // Who asks twice does not want to wait.
+    let (first, second) = (asked(&mut stop, 1), asked(&mut again, 2));
+    match server.run_until_or(first, second).await {
+        Stopped::Drained => say("stopped"),
+        Stopped::GraceOver => say("stopped: the grace period was over before the last request"),
+        Stopped::AtOnce => {
+            say("stopped at once, without waiting for anybody");
+            return FAILED;
+        }
+    }
     OK
+}
+
+/// Resolves when a stop has been asked for so many times.
+async fn asked(signals: &mut watch::Receiver<u32>, times: u32) {
+    let _ = signals.wait_for(|asked| *asked >= times).await;
 }
 
 fn fail(message: &str) -> u8 {
@@ -182,14 +213,20 @@ fn fail(message: &str) -> u8 {
     FAILED
 }
 
+/// Counts the signals that ask for a stop.
 #[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+fn stop_signals() -> io::Result<watch::Receiver<u32>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-    })
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            count.send_modify(|asked| *asked += 1);
+        }
+    });
+    Ok(counted)
 }
 
 /// SIGHUP reads the configuration again and puts its CORS policy in force. The rest of it, which
@@ -203,20 +240,15 @@ fn reload_on_hangup(file: Option<PathBuf>, server: &Server) -> io::Result<()> {
     let app = Arc::clone(server.app());
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            match Config::read(&file) {
-                Ok(config) => {
-                    let summary = config.cors.summary();
-                    warn_of_debug(&config);
-                    app.replace_cors(config.cors);
-                    tracing::info!("the CORS policy was reloaded: {summary}");
-                }
-                Err(errors) => {
-                    for error in &errors {
-                        tracing::error!("{error}");
-                    }
-                    tracing::error!("the CORS policy was not reloaded: the old one stays in force");
-                }
+            let read = Config::read(&file);
+            for error in read.as_ref().err().into_iter().flatten() {
+                tracing::error!("{error}");
             }
+            if let Ok(config) = &read {
+                warn_of_debug(config);
+                app.replace_cors(config.cors.clone());
+            }
+            audit::policy_reload(&app, &read);
         }
     });
     Ok(())
@@ -244,10 +276,16 @@ fn warn_of_one_client(config: &Config) {
 }
 
 #[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
+fn stop_signals() -> io::Result<watch::Receiver<u32>> {
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            count.send_modify(|asked| *asked += 1);
+        }
+        // Its end would be taken for a signal.
+        std::future::pending::<()>().await;
+    });
+    Ok(counted)
 }
 
 fn announce(config: &Config, server: &Server) {
@@ -267,6 +305,13 @@ fn announce(config: &Config, server: &Server) {
             Some(_) => say(&format!("  frontend  {}/", frontend.origin)),
             None => say("  frontend  none: the folder frontend-fixture is not here"),
         }
+    }
+    for address in server.admin_addresses() {
+        say(&format!("  admin     http://{address}/readyz  /healthz  /metrics"));
+    }
+    if let Some(error) = server.admin_missing() {
+        say("  admin     none: its address is taken");
+        tracing::warn!("{error}");
     }
     if let Some(demo) = server.demo() {
         say(&format!("  account   {}  password  {}", demo.username, demo.password.expose()));
@@ -422,7 +467,8 @@ fn keygen() -> u8 {
 
 fn start_log(config: LogConfig) {
     let level = config.level.to_string().to_ascii_lowercase();
-    let filter = EnvFilter::new(format!("warn,withcreds={level}"));
+    // Security events are told at every level.
+    let filter = EnvFilter::new(format!("warn,withcreds={level},{}=info", audit::TARGET));
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // A log that nobody can read any more is no reason to panic.
     let log = tracing_subscriber::fmt()
@@ -432,6 +478,6 @@ fn start_log(config: LogConfig) {
     if config.json {
         log.json().init();
     } else {
-        log.with_ansi(colour).with_target(false).init();
+        log.with_ansi(colour).init();
     }
 }

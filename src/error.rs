@@ -135,6 +135,12 @@ pub enum ApiError {
     /// More logins at once than can be checked.
     #[error("too many people are logging in at this moment: try again")]
     Busy,
+    /// A panic, caught.
+    #[error("something went wrong on our side: report the request id if it stays so")]
+    Panic {
+        /// For the log, beside the request id; never in an answer.
+        text: String,
+    },
     /// A fault of ours.
     #[error("something went wrong on our side: report the request id if it stays so")]
     Internal {
@@ -188,7 +194,7 @@ impl ApiError {
             | Self::Busy
             | Self::ProviderUnreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotWithCookies => StatusCode::NOT_IMPLEMENTED,
-            Self::SessionTooLarge { .. } | Self::Internal { .. } => {
+            Self::SessionTooLarge { .. } | Self::Panic { .. } | Self::Internal { .. } => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }
@@ -223,7 +229,7 @@ impl ApiError {
             Self::SessionTooLarge { .. } => "session_too_large",
             Self::NotWithCookies => "not_with_cookies",
             Self::Busy => "busy",
-            Self::Internal { .. } => "internal",
+            Self::Panic { .. } | Self::Internal { .. } => "internal",
         }
     }
 

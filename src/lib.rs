@@ -24,7 +24,9 @@
 //! # }
 //! ```
 
+mod admin;
 mod app;
+mod audit;
 mod call;
 pub mod cli;
 mod config;
@@ -36,8 +38,8 @@ mod handlers;
 mod identity;
 mod limit;
 mod live;
+mod metrics;
 pub mod policy;
-mod pulse;
 mod reply;
 pub mod seal;
 mod secret;
@@ -47,7 +49,7 @@ pub mod store;
 pub use app::App;
 pub use config::{
     Config, ConfigError, CsrfConfig, DEVELOPMENT, Frontend, LogConfig, LogoutConfig, RedisConfig,
-    ReturnUrlConfig, ServerConfig, SessionConfig, StoreConfig, TokenConfig,
+    ReturnUrlConfig, ServerConfig, ServerLimits, SessionConfig, StoreConfig, TokenConfig,
 };
 pub use error::ApiError;
 pub use filters::{cors, service};
@@ -60,4 +62,4 @@ pub use policy::cors::{
 };
 pub use policy::origin::{Origin, OriginError};
 pub use secret::Secret;
-pub use server::{DemoAccount, ServeError, Server};
+pub use server::{DemoAccount, ServeError, Server, Stopped};

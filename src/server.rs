@@ -1,39 +1,41 @@
 //! The only owner of sockets: binds, accepts, drains.
 
-use std::convert::Infallible;
+mod desk;
+mod listener;
+mod pulse;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tower_service::Service;
-use warp::reply::Response;
+use tokio::task::JoinSet;
 
+use self::desk::Desk;
+use self::listener::{Stage, serve};
+use crate::admin;
 use crate::app::App;
-use crate::config::{Config, Frontend};
+use crate::config::{Config, Frontend, ServerLimits};
 use crate::effects::{Clock, IdSource as _, SystemClock, SystemIds};
 use crate::filters::{self, Door};
 use crate::fixture::Fixture;
 use crate::identity::{AccountsError, LocalAccounts, User};
 use crate::policy::session::SessionSecret;
-use crate::pulse::{Beating, Pulse};
 use crate::secret::Secret;
 
-/// A client that has not sent its headers by then is cut off.
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
-/// Request line and headers together.
-const MAX_HEAD_BYTES: usize = 64 << 10;
 /// How often expired sessions are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// How often a provider that has never answered is asked again.
+/// How often a store or provider that has never answered is asked again.
 const REACH_EVERY: Duration = Duration::from_secs(5);
+/// How long a stop waits for one more request of connections that wait: their clients cannot know yet,
+/// and a request that crosses the end of its connection is lost. At most half of the grace.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// Enough for an operator, a probe and a few scrapers.
+const ADMIN_CONNECTIONS: usize = 64;
+/// In development: a page, its images, its scripts.
+const FIXTURE_CONNECTIONS: usize = 256;
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -79,9 +81,25 @@ pub struct DemoAccount {
 pub struct Server {
     app: Arc<App>,
     api: Vec<TcpListener>,
+    admin: Vec<TcpListener>,
+    /// Why there is no admin listener, though there should be one.
+    admin_missing: Option<ServeError>,
     frontend: Option<(Vec<TcpListener>, Fixture)>,
     demo: Option<DemoAccount>,
     grace: Duration,
+    limits: ServerLimits,
+    max_connections: usize,
+}
+
+/// How a service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything that was asked has been answered.
+    Drained,
+    /// The grace period was over first.
+    GraceOver,
+    /// It was told not to wait.
+    AtOnce,
 }
 
 impl Server {
@@ -109,6 +127,13 @@ impl Server {
             None => (Arc::new(LocalAccounts::none()?), None),
         };
         let api = listen("server.listen", &config.server.listen, config.dev).await?;
+        let (admin, admin_missing) =
+            match listen("server.admin_listen", &config.server.admin_listen, config.dev).await {
+                Ok(listeners) => (listeners, None),
+                // Two services on a developer's machine are no reason to start neither.
+                Err(error) if config.dev => (Vec::new(), Some(error)),
+                Err(error) => return Err(error),
+            };
         let mut frontend = None;
         if let Some(Frontend { listen: addresses, .. }) =
             config.frontend.as_ref().filter(|_| config.dev)
@@ -119,7 +144,17 @@ impl Server {
             }
         }
         let app = Arc::new(App::new(config, accounts).with_clock(clock));
-        Ok(Self { app, api, frontend, demo, grace: config.server.shutdown_grace })
+        Ok(Self {
+            app,
+            api,
+            admin,
+            admin_missing,
+            frontend,
+            demo,
+            grace: config.server.shutdown_grace,
+            limits: config.server.limits,
+            max_connections: config.server.max_connections,
+        })
     }
 
     /// The first address of the service.
@@ -135,6 +170,18 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.api.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// Where health, readiness and metrics are.
+    #[must_use]
+    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
+        self.admin.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// In development mode: why there is no admin listener, though there should be one.
+    #[must_use]
+    pub fn admin_missing(&self) -> Option<&ServeError> {
+        self.admin_missing.as_ref()
     }
 
     /// The state behind the routes.
@@ -157,32 +204,87 @@ impl Server {
 
     /// Serves until `shutdown` resolves; then accepts nobody any more, finishes what runs, and
     /// returns after the grace period at the latest.
-    pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
-        let (stop, stopped) = watch::channel(());
-        let mut servers = tokio::task::JoinSet::new();
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Stopped {
+        self.run_until_or(shutdown, std::future::pending()).await
+    }
+
+    /// The same, but does not wait for anybody once `at_once` resolves.
+    pub async fn run_until_or(
+        self,
+        shutdown: impl Future<Output = ()>,
+        at_once: impl Future<Output = ()>,
+    ) -> Stopped {
+        let (stage, open) = watch::channel(Stage::Open);
+        let (admin_stage, admin_open) = watch::channel(Stage::Open);
+        let app = self.app;
+        let counted = Some(app.metrics.connections().clone());
+        let desk = Arc::new(Desk::new(self.limits, self.max_connections, counted));
+        let fixture_desk = Arc::new(Desk::new(self.limits, FIXTURE_CONNECTIONS, None));
+        let admin_desk = Arc::new(Desk::new(self.limits, ADMIN_CONNECTIONS, None));
+        let mut listeners = JoinSet::new();
         for listener in self.api {
-            let filter = filters::service(Arc::clone(&self.app));
-            let service = Door::new(warp::service(filter), self.app.cors.clone());
-            let service = move |peer| service.for_peer(peer);
-            servers.spawn(serve(listener, service, stopped.clone(), self.grace));
+            let filter = filters::service(Arc::clone(&app));
+            let door = Door::new(warp::service(filter), &app);
+            let service = move |peer| door.for_peer(peer);
+            listeners.spawn(serve(listener, service, Arc::clone(&desk), open.clone()));
         }
-        if let Some((listeners, fixture)) = self.frontend {
-            for listener in listeners {
+        if let Some((sockets, fixture)) = self.frontend {
+            for listener in sockets {
                 let service = warp::service(fixture.filter());
                 let service = move |_| service.clone();
-                servers.spawn(serve(listener, service, stopped.clone(), self.grace));
+                listeners.spawn(serve(listener, service, Arc::clone(&fixture_desk), open.clone()));
             }
         }
-        let sweeper = tokio::spawn(sweep(Arc::clone(&self.app)));
-        let scout = tokio::spawn(reach_provider(Arc::clone(&self.app)));
-        shutdown.await;
-        drop(stopped);
-        // Fails only if nobody listens any more, and then there is nobody to tell.
-        let _ = stop.send(());
-        while servers.join_next().await.is_some() {}
+        for listener in self.admin {
+            let service = warp::service(admin::routes(Arc::clone(&app)));
+            let service = move |_| service.clone();
+            listeners.spawn(serve(listener, service, Arc::clone(&admin_desk), admin_open.clone()));
+        }
+        // Whoever still holds one of these is a listener or a connection.
+        drop((open, admin_open));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
+        let scout = tokio::spawn(reach(Arc::clone(&app)));
+
+        let mut at_once = std::pin::pin!(at_once);
+        let stopped = tokio::select! {
+            () = shutdown => {
+                // Load balancers hear of it first, then clients with each answer.
+                app.readiness.drain();
+                desk.drain();
+                fixture_desk.drain();
+                tokio::select! {
+                    stopped = drain(&stage, self.grace) => stopped,
+                    () = at_once.as_mut() => Stopped::AtOnce,
+                }
+            }
+            () = at_once.as_mut() => Stopped::AtOnce,
+        };
+        for stage in [stage, admin_stage] {
+            // Fails only if nobody is left, and then there is nobody to tell.
+            let _ = stage.send(Stage::Gone);
+            stage.closed().await;
+        }
         sweeper.abort();
         scout.abort();
-        self.app.save();
+        app.save();
+        stopped
+    }
+}
+
+/// Waits until nobody is served any more, or the grace is over.
+async fn drain(stage: &watch::Sender<Stage>, grace: Duration) -> Stopped {
+    let last_call = LAST_CALL.min(grace / 2);
+    let _ = stage.send(Stage::Draining);
+    if tokio::time::timeout(last_call, stage.closed()).await.is_ok() {
+        return Stopped::Drained;
+    }
+    let _ = stage.send(Stage::Closing);
+    match tokio::time::timeout(grace.saturating_sub(last_call), stage.closed()).await {
+        Ok(()) => Stopped::Drained,
+        Err(_) => {
+            tracing::warn!("stopped with requests still running after the grace period");
+            Stopped::GraceOver
+        }
     }
 }
 
@@ -197,12 +299,15 @@ async fn sweep(app: Arc<App>) {
     }
 }
 
-/// Until the provider has answered once: the first user shall not be the one who waits.
-async fn reach_provider(app: Arc<App>) {
+/// Until store and provider have answered once: the first user shall not be the one who waits, nor
+/// whoever asks whether the service is ready.
+async fn reach(app: Arc<App>) {
     let mut ticks = tokio::time::interval(REACH_EVERY);
     loop {
         ticks.tick().await;
-        if app.reach_provider().await {
+        let (store, provider) =
+            tokio::join!(app.readiness.reach_store(&app.store), app.reach_provider());
+        if store && provider {
             break;
         }
     }
@@ -227,55 +332,6 @@ async fn listen(
         }
     }
     Ok(listeners)
-}
-
-/// Serves one listener until told to stop, then drains. Each connection gets a service for the one
-/// at its other end.
-pub(crate) async fn serve<S>(
-    listener: TcpListener,
-    service: impl Fn(IpAddr) -> S,
-    mut stopped: watch::Receiver<()>,
-    grace: Duration,
-) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
-    S::Future: Send,
-{
-    let mut http = http1::Builder::new();
-    // Answers are small: one buffer and one plain write cost less than gathering two.
-    http.max_buf_size(MAX_HEAD_BYTES).writev(false);
-    let draining = GracefulShutdown::new();
-    loop {
-        tokio::select! {
-            _ = stopped.changed() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    // Small answers go out at once instead of waiting for more to say.
-                    let _ = stream.set_nodelay(true);
-                    let pulse = Arc::new(Pulse::default());
-                    let service = Beating::new(service(peer.ip()), Arc::clone(&pulse));
-                    let connection = http.serve_connection(TokioIo::new(stream), service);
-                    let connection = draining.watch(connection);
-                    tokio::spawn(async move {
-                        tokio::select! {
-                            ended = connection => if let Err(error) = ended {
-                                tracing::debug!(%error, "a connection ended badly");
-                            },
-                            () = pulse.silence(HEADER_DEADLINE) => {}
-                        }
-                    });
-                }
-                Err(error) => {
-                    // Most likely out of file descriptors: those who are served will free some.
-                    tracing::warn!(%error, "cannot accept connections");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            },
-        }
-    }
-    drop(listener);
-    if tokio::time::timeout(grace, draining.shutdown()).await.is_err() {
-        tracing::warn!("stopped with requests still running after the grace period");
-    }
 }
 
 fn demo_account() -> Result<(LocalAccounts, DemoAccount), AccountsError> {

@@ -139,7 +139,8 @@ fn a_port_in_use_exits_1_with_the_mend() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let folder = tempfile::tempdir().expect("a folder");
     let address = taken.local_addr().expect("an address");
-    let config = format!("[server]\nlisten = ['{address}']\n[dev]\nenabled = true\n");
+    let config =
+        format!("[server]\nlisten = ['{address}']\nadmin_listen = []\n[dev]\nenabled = true\n");
     std::fs::write(folder.path().join("c.toml"), config).expect("write");
     let output = run(&["--config", "c.toml"], "", folder.path());
     assert_eq!(output.status.code(), Some(1));

@@ -1,4 +1,4 @@
-//! SIGHUP puts another CORS policy in force, while the service runs.
+//! Signals, as the binary takes them: SIGHUP puts another CORS policy in force, SIGTERM ends.
 #![cfg(unix)]
 
 use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
@@ -60,8 +60,12 @@ impl Service {
     }
 
     fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, which: &str) {
         let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("kill").success());
+        assert!(Command::new("kill").args([which, &pid]).status().expect("kill").success());
     }
 
     fn grants(&self, origin: &str) -> bool {
@@ -95,7 +99,7 @@ impl Drop for Service {
 
 fn write(file: &PathBuf, cors: &str) {
     let text = format!(
-        "[server]\nlisten = ['127.0.0.1:0']\n[cors]\n{cors}\n[session]\ndangerous_allow_cross_site = true\n[dev]\nenabled = true\n"
+        "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\n[cors]\n{cors}\n[session]\ndangerous_allow_cross_site = true\n[dev]\nenabled = true\n"
     );
     std::fs::write(file, text).expect("write");
 }
@@ -108,7 +112,8 @@ fn a_good_policy_replaces_the_old_one_and_a_bad_one_does_not() {
     write(&service.file, &format!("allow_origins = ['{NEW}']"));
     service.hang_up();
     let line = service.log_until("was reloaded");
-    assert!(line.ends_with("1 origin, with credentials"), "{line}");
+    assert!(line.contains("1 origin, with credentials"), "{line}");
+    assert!(line.contains("withcreds::audit") && line.contains("policy_reloaded"), "{line}");
     assert_eq!((service.grants(OLD), service.grants(NEW)), (false, true));
 
     write(
@@ -146,4 +151,22 @@ fn a_log_that_nobody_reads_stops_nothing() {
     assert!((0..100_000).any(|_| service.grants(NEW)), "the policy is never reloaded");
     let answer = service.preflight("https://evil.example");
     assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("x-cors-reason"), "{answer}");
+}
+
+#[test]
+fn the_first_signal_waits_for_what_runs_and_the_second_does_not() {
+    let mut service = Service::start(&format!("allow_origins = ['{OLD}']"));
+    service.signal("-TERM");
+    assert_eq!(service.process.wait().expect("an end").code(), Some(0));
+
+    let mut service = Service::start(&format!("allow_origins = ['{OLD}']"));
+    let mut running = TcpStream::connect(&service.address).expect("connect");
+    let head = "POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    running.write_all(head.as_bytes()).expect("send");
+    running.read_exact(&mut [0; 25]).expect("100 Continue: the request runs");
+    service.signal("-TERM");
+    while TcpStream::connect(&service.address).is_ok() {}
+    assert!(service.process.try_wait().expect("a state").is_none(), "it waits");
+    service.signal("-TERM");
+    assert_eq!(service.process.wait().expect("an end").code(), Some(1));
 }

@@ -62,7 +62,7 @@ async fn frontend() -> SocketAddr {
 
 async fn service(issuer: &str) -> SocketAddr {
     let text = format!(
-        "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = '{API}'\n\
+        "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\npublic_origin = '{API}'\n\
          [cors]\nallow_origins = ['{APP}']\nallow_methods = ['*']\nallow_headers = ['*']\n\
          dangerous_allow_insecure_origins = true\n\
          [dev]\nenabled = true\n[token]\nexpose = true\n\
@@ -206,7 +206,7 @@ async fn a_person_signs_in_with_the_plain_form() {
         return;
     }
     let text = format!(
-        "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = '{API}'\n\
+        "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\npublic_origin = '{API}'\n\
          [cors]\nallow_origins = ['{APP}']\ndangerous_allow_insecure_origins = true\n\
          [dev]\nenabled = true"
     );

@@ -164,7 +164,7 @@ struct World {
 impl World {
     async fn start(place: Place, issuer: &str) -> Self {
         let text = format!(
-            "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = '{}'\n\
+            "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\npublic_origin = '{}'\n\
              [cors]\nallow_origins = ['{}']\nallow_headers = ['content-type', 'x-csrf-token']\n\
              [session]\nidle_timeout = '10m'\n{}\
              [dev]\nenabled = true\n[token]\nexpose = true\n\

@@ -5,7 +5,7 @@ mod body;
 mod head;
 mod query;
 
-pub(crate) use body::Body;
+pub(crate) use body::{Body, BodyLimits};
 pub(crate) use head::Head;
 pub(crate) use query::{CallbackQuery, LoginQuery};
 

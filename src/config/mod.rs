@@ -5,18 +5,19 @@ mod csrf;
 mod limits;
 mod oidc;
 mod reader;
+mod server;
 mod session;
 mod site;
 
 pub use csrf::CsrfConfig;
 pub use oidc::{LogoutConfig, ReturnUrlConfig, TokenConfig};
 pub use reader::ConfigError;
+pub use server::{ServerConfig, ServerLimits};
 pub use session::{RedisConfig, SessionConfig, StoreConfig};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use url::Url;
 
@@ -24,7 +25,6 @@ use crate::config::reader::{Document, Section};
 use crate::config::session::CrossSite;
 use crate::identity::LocalAccounts;
 use crate::identity::oidc::OidcSettings;
-use crate::policy::client::ProxyRange;
 use crate::policy::cors::{CorsConfig, CorsConfigError, CorsPolicy};
 use crate::policy::csrf::CsrfHeader;
 use crate::policy::origin::Origin;
@@ -65,23 +65,6 @@ pub struct Config {
     pub dev: bool,
     /// `[dev] frontend`: where the fixture page is served, if at all.
     pub frontend: Option<Frontend>,
-}
-
-/// `[server]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerConfig {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
-    /// The origin under which browsers reach this service.
-    pub public_origin: Origin,
-    /// Threads that serve requests; `None`: one for each core.
-    pub worker_threads: Option<usize>,
-    /// How long a stop waits for requests that run.
-    pub shutdown_grace: Duration,
-    /// The largest request body, in bytes.
-    pub max_body_bytes: usize,
-    /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<ProxyRange>,
 }
 
 /// `[log]`.
@@ -131,7 +114,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, Vec<ConfigError>> {
         let mut document = Document::parse(text, path)?;
         let dev = read_dev(&mut document);
-        let server = read_server(&mut document, dev.enabled);
+        let server = server::read(&mut document, dev.enabled);
         let (session, cross_site) = session::read(&mut document, server.public_origin.as_ref());
         let (rules, token_cookie) = csrf::read(
             &mut document,
@@ -150,18 +133,10 @@ impl Config {
         let log = read_log(&mut document);
         document.finish()?;
         // Whatever is missing here has been reported by now, so `finish` did not come this far.
-        let (Some(listen), Some(public_origin), Some(cors), Some(session), Some(cookie)) =
-            (server.listen, server.public_origin, cors, session, token_cookie)
+        let (Some(server), Some(cors), Some(session), Some(cookie)) =
+            (server.finish(), cors, session, token_cookie)
         else {
             return Err(Vec::new());
-        };
-        let server = ServerConfig {
-            listen,
-            public_origin,
-            worker_threads: server.worker_threads,
-            shutdown_grace: server.shutdown_grace,
-            max_body_bytes: server.max_body_bytes,
-            trusted_proxies: server.trusted_proxies,
         };
         let (frontend, dev) = (dev.frontend, dev.enabled);
         Ok(Self {
@@ -225,76 +200,8 @@ fn read_dev(document: &mut Document<'_>) -> Dev {
     })
 }
 
-fn loopback(port: u16) -> Vec<SocketAddr> {
+pub(super) fn loopback(port: u16) -> Vec<SocketAddr> {
     vec![(std::net::Ipv4Addr::LOCALHOST, port).into(), (std::net::Ipv6Addr::LOCALHOST, port).into()]
-}
-
-struct RawServer {
-    listen: Option<Vec<SocketAddr>>,
-    public_origin: Option<Origin>,
-    worker_threads: Option<usize>,
-    shutdown_grace: Duration,
-    max_body_bytes: usize,
-    trusted_proxies: Vec<ProxyRange>,
-}
-
-fn read_server(document: &mut Document<'_>, dev: bool) -> RawServer {
-    document.section("server", |s| {
-        let listen = match s.list("listen") {
-            None => Some(loopback(8080)[..1].to_vec()),
-            Some(list) => {
-                let parsed: Vec<SocketAddr> = list
-                    .iter()
-                    .filter_map(|text| {
-                        let address = text.parse().ok();
-                        if address.is_none() {
-                            s.fault(
-                                "listen",
-                                Some(text.clone()),
-                                "address_malformed",
-                                "not an address with a port",
-                                "write \"127.0.0.1:8080\" or \"[::1]:8080\"",
-                            );
-                        }
-                        address
-                    })
-                    .collect();
-                if list.is_empty() {
-                    s.fault("listen", None, "no_listener", "there is no address to listen on", "write listen = [\"127.0.0.1:8080\"]");
-                }
-                for address in parsed.iter().filter(|a| dev && !a.ip().is_loopback()) {
-                    s.fault("listen", Some(address.to_string()), "dev_not_loopback", "development mode is for this machine only", "listen on \"127.0.0.1:8080\", or set dev.enabled = false");
-                }
-                Some(parsed)
-            }
-        };
-        let mend = "write the origin that browsers use, such as \"https://api.example.com\"";
-        let public_origin = match s.parsed::<Origin>("public_origin", |e| {
-            e.suggestion().map_or_else(|| mend.to_owned(), |o| format!("write \"{o}\""))
-        }) {
-            None if !s.has("public_origin") => {
-                if dev {
-                    "http://localhost:8080".parse().ok()
-                } else {
-                    s.fault("public_origin", None, "public_origin_missing", "without it neither cookies nor the CSRF check know whether browsers come over https", mend);
-                    None
-                }
-            }
-            Some(origin) if !dev && !origin.is_https() => {
-                s.fault("public_origin", Some(origin.to_string()), "public_origin_not_https", "a session cookie over plain http belongs to everybody on the path", "serve it over https, or set dev.enabled = true on this machine");
-                None
-            }
-            other => other,
-        };
-        RawServer {
-            listen,
-            public_origin,
-            worker_threads: s.within("worker_threads", 1..=1024),
-            shutdown_grace: s.duration("shutdown_grace").unwrap_or(Duration::from_secs(10)),
-            max_body_bytes: s.within("max_body_bytes", 256..=1 << 20).unwrap_or(16 << 10),
-            trusted_proxies: limits::read_trusted_proxies(s),
-        }
-    })
 }
 
 /// The policy, which exposes the token's header, and the origins it lists. With credentials, they

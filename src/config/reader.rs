@@ -16,8 +16,7 @@ use crate::secret::Secret;
 const NOT_YET: &str = "this version does not have it yet";
 
 /// Names that are fixed for what is still to come, so that nobody takes them for typing mistakes.
-const LATER: &[&str] =
-    &["gateway", "server.admin_listen", "server.limits", "server.max_connections", "server.tls"];
+const LATER: &[&str] = &["gateway", "server.tls"];
 
 /// One mistake in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -198,7 +197,7 @@ pub(super) struct Section<'d, 'i> {
     spans: Vec<(&'static str, Option<String>, usize)>,
 }
 
-impl Section<'_, '_> {
+impl<'i> Section<'_, 'i> {
     /// Whether the section itself was written.
     pub(super) fn is_present(&self) -> bool {
         self.at.is_some()
@@ -213,6 +212,31 @@ impl Section<'_, '_> {
     pub(super) fn is_bad(&self, key: &'static str) -> bool {
         let name = format!("{}.{key}", self.name);
         self.has(key) && self.document.errors.iter().any(|e| e.key == name)
+    }
+
+    /// Reads a section within this one, `[name]` in full; an absent one reads as empty.
+    pub(super) fn within_section<T>(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_, 'i>) -> T,
+    ) -> T {
+        self.known.push(key);
+        let (table, at) = match self.table.remove(key).map(|v| (v.span().start, v.into_inner())) {
+            Some((at, DeValue::Table(table))) => (table, Some(at)),
+            Some((at, _)) => {
+                self.spans.push((key, None, at));
+                let mend = format!("write [{name}] and its keys below");
+                self.fault(key, None, "not_a_section", "this is a section, not a value", &mend);
+                (DeTable::new(), Some(at))
+            }
+            None => (DeTable::new(), None),
+        };
+        let (known, spans) = (Vec::new(), Vec::new());
+        let mut section = Section { document: &mut *self.document, name, at, table, known, spans };
+        let value = read(&mut section);
+        section.finish();
+        value
     }
 
     /// A value of the expected type; a fault if it is of another.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::policy::csrf::{CsrfMode, CsrfRules};
 use crate::store::Evict;
@@ -282,6 +284,52 @@ fn refusals_about_limits() {
 }
 
 #[test]
+fn what_the_server_may_be_given() {
+    let server = parse(GOOD).unwrap().server;
+    assert_eq!(server.admin_listen, loopback(9090)[..1]);
+    assert_eq!((server.max_connections, server.limits), (10_000, ServerLimits::default()));
+    let lines = "admin_listen = []\nmax_connections = 5\n[server.limits]\nhead = '1s'\nhead_bytes = 8192\nbody = '2s'\nmin_rate = 0\nwrite = '3s'\nidle = '4s'\n[cors]";
+    let server = parse(&GOOD.replace("[cors]", lines)).unwrap().server;
+    assert_eq!((server.admin_listen, server.max_connections), (Vec::new(), 5));
+    let [head, body, write, idle] = [1, 2, 3, 4].map(Duration::from_secs);
+    let limits = ServerLimits { head, head_bytes: 8192, body, min_rate: 0, write, idle };
+    assert_eq!(server.limits, limits);
+}
+
+#[test]
+fn refusals_about_the_server() {
+    let limits = |line: &str| format!("[server.limits]\n{line}\n[cors]");
+    for (case, lines, key, code) in [
+        (
+            "no address",
+            "admin_listen = ['x']\n[cors]".to_owned(),
+            "server.admin_listen",
+            "address_malformed",
+        ),
+        ("no list", "admin_listen = 'x'\n[cors]".to_owned(), "server.admin_listen", "wrong_type"),
+        (
+            "nobody",
+            "max_connections = 0\n[cors]".to_owned(),
+            "server.max_connections",
+            "out_of_range",
+        ),
+        ("no section", "limits = 5\n[cors]".to_owned(), "server.limits", "not_a_section"),
+        ("no time", limits("head = '0s'"), "server.limits.head", "zero_duration"),
+        ("two hours", limits("idle = '2h'"), "server.limits.idle", "out_of_range"),
+        ("no headers", limits("head_bytes = 100"), "server.limits.head_bytes", "out_of_range"),
+        ("less than nothing", limits("min_rate = -1"), "server.limits.min_rate", "out_of_range"),
+        ("no such limit", limits("idel = '1s'"), "server.limits.idel", "unknown_key"),
+    ] {
+        let errors = parse(&GOOD.replace("[cors]", &lines)).unwrap_err();
+        let got: Vec<_> = errors.iter().map(|e| (e.key.as_str(), e.code, e.line > 0)).collect();
+        assert_eq!(got, [(key, code, true)], "{case}");
+    }
+    let text = GOOD.replace("127.0.0.1:0\"]", "127.0.0.1:80\"]\nadmin_listen = [\"127.0.0.1:80\"]");
+    let errors = parse(&text).unwrap_err();
+    assert_eq!(errors.iter().map(|e| e.code).collect::<Vec<_>>(), ["admin_not_separate"]);
+}
+
+#[test]
 fn what_limits_may_be_given() {
     let config = parse(GOOD).unwrap();
     let quota = Quota { attempts: 10, window: Duration::from_mins(5) };
@@ -340,7 +388,7 @@ fn refusals() {
         ("not TOML", ("[cors]", "[cors"), "toml_malformed"),
         ("a value for a section", ("[server]", "log = \"info\"\n[server]"), "not_a_section"),
         ("what is still to come", ("[session]", "[gateway]\nx = \"x\"\n[session]"), "not_yet"),
-        ("a key to come", ("[server]", "[server]\nadmin_listen = [\"x\"]"), "not_yet"),
+        ("a key to come", ("[server]", "[server]\ntls = \"x\""), "not_yet"),
         ("no users file", ("peers-users.toml", "nowhere.toml"), "users_file_bad"),
         ("no users in it", ("peers-users.toml", "peers.toml"), "users_file_bad"),
         (

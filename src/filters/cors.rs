@@ -10,7 +10,7 @@ use warp::{Filter, Rejection};
 use crate::call::Head;
 use crate::filters::door;
 use crate::live::LivePolicy;
-use crate::policy::cors::{CorsDecision, CorsPolicy};
+use crate::policy::cors::{CorsDecision, CorsPolicy, Refusal};
 
 /// Wraps routes in a CORS policy. Takes a [`CorsPolicy`], or a [`LivePolicy`] to replace it later.
 ///
@@ -103,19 +103,23 @@ struct Preflight(Arc<CorsPolicy>, CorsDecision);
 
 impl warp::reject::Reject for Preflight {}
 
-/// The answer to a preflight; `None` if the request is none.
+/// The answer to a preflight, and whether it was granted; `None` if the request is none.
 pub(super) fn answer_preflight(
     policy: &LivePolicy,
     method: &Method,
     headers: &HeaderMap,
-) -> Option<Response> {
+) -> Option<(Response, Result<(), Refusal>)> {
     if method != Method::OPTIONS {
         return None;
     }
     let policy = policy.current();
     let decision = policy.decide(method, headers);
     decision.preflight_status()?;
-    Some(preflight_response(&policy, decision))
+    let granted = match &decision {
+        CorsDecision::PreflightRefused(refusal, _) => Err(*refusal),
+        _ => Ok(()),
+    };
+    Some((preflight_response(&policy, decision), granted))
 }
 
 fn preflight_response(policy: &CorsPolicy, decision: CorsDecision) -> Response {

@@ -59,7 +59,7 @@ where
             let (app, handler) = (Arc::clone(&app), handler.clone());
             let body = stream.filter(|_| head.method == Method::POST).map(Body::unread);
             async move {
-                guard::answered(&app, async {
+                guard::answered(&app, &head, async {
                     let place = Place::at(head.path(), app.example);
                     let visitor = visitor::recognise(&app, Arc::clone(&head), place.as_ref());
                     visitor::check_csrf(&app, &visitor).await?;

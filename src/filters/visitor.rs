@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::audit;
 use crate::call::{Head, Visitor};
 use crate::error::ApiError;
 use crate::filters::routes::Place;
 use crate::policy::csrf::{self, CsrfFailure};
-use crate::store::SessionStore as _;
+use crate::store::{SessionStore as _, Ticket};
 
 /// The session layer: reads the cookie.
 pub(super) fn recognise(app: &App, head: Arc<Head>, place: Option<&Place>) -> Visitor {
@@ -36,18 +37,22 @@ pub(super) async fn check_csrf(app: &App, visitor: &Visitor) -> Result<(), ApiEr
     if !visitor.guarded {
         return Ok(());
     }
-    let ticket = match visitor.peek(app).await {
-        Ok((ticket, _)) => ticket,
+    let (ticket, stored) = match visitor.peek(app).await {
+        Ok(found) => found,
         Err(ApiError::NoSession | ApiError::Expired | ApiError::Revoked) => return Ok(()),
         // Who cannot be recognised at this moment is not let through as a stranger.
         Err(error) => return Err(error),
     };
+    prove(app, visitor, ticket).map_err(|failure| {
+        audit::csrf_refused(app, visitor, &stored.user, &failure);
+        failure.into()
+    })
+}
+
+fn prove(app: &App, visitor: &Visitor, ticket: &Ticket) -> Result<(), CsrfFailure> {
     match csrf::check_source(&app.cors.current(), &app.public_origin, visitor.headers()) {
         Err(CsrfFailure::UnknownOrigin) if visitor.logs_in => {}
         checked => checked?,
     }
-    if !visitor.logs_in {
-        app.csrf.check_proof(ticket.secret(), visitor.headers())?;
-    }
-    Ok(())
+    if visitor.logs_in { Ok(()) } else { app.csrf.check_proof(ticket.secret(), visitor.headers()) }
 }

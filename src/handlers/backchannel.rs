@@ -5,7 +5,8 @@ use url::form_urlencoded;
 use warp::reply::{Reply as _, Response};
 
 use crate::app::App;
-use crate::call::{Body, Visitor};
+use crate::audit;
+use crate::call::{Body, BodyLimits, Visitor};
 use crate::error::ApiError;
 use crate::identity::oidc::LogoutNotice;
 use crate::store::{SessionStore as _, StoreError};
@@ -22,7 +23,8 @@ pub(super) async fn log_out(
 ) -> Result<Response, ApiError> {
     let oidc = app.oidc.as_ref().ok_or(ApiError::NotFound)?;
     // The specification knows two answers, 200 and 400, whatever is wrong with the request.
-    let body = body.form(visitor.headers(), MAX_BODY_BYTES).await;
+    let limits = BodyLimits { bytes: MAX_BODY_BYTES, ..app.body };
+    let body = body.form(visitor.headers(), &limits).await;
     let body = body.map_err(|_| ApiError::InvalidLogoutToken)?;
     let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "logout_token");
     let (Some((_, token)), None) = (tokens.next(), tokens.next()) else {
@@ -30,7 +32,8 @@ pub(super) async fn log_out(
     };
     let now = app.clock.now();
     let notice = oidc.provider.logout_notice(&token, now).await.map_err(|error| {
-        tracing::warn!(event = "backchannel_logout_refused", %error, "not a valid logout");
+        app.metrics.provider_failed(&error);
+        audit::backchannel_logout_refused(app, visitor, &error);
         ApiError::InvalidLogoutToken
     })?;
     let issuer = oidc.provider.issuer();
@@ -44,13 +47,13 @@ pub(super) async fn log_out(
     let ended = ended.map_err(|error| match error {
         // The standard knows no other answer to a logout that did not happen.
         StoreError::Unsupported => {
-            tracing::warn!(event = "backchannel_logout_refused", %error, "nobody was logged out");
+            audit::backchannel_logout_refused(app, visitor, &error);
             ApiError::InvalidLogoutToken
         }
         error => error.into(),
     })?;
     // Only now: had the store failed, the provider may send the same token again.
     oidc.provider.used(&notice, now);
-    tracing::info!(event = "backchannel_logout", ended, "the provider ended sessions");
+    audit::backchannel_logout(app, visitor, ended);
     Ok(StatusCode::OK.into_response())
 }

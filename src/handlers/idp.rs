@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::app::{App, Oidc};
+use crate::audit;
 use crate::error::ApiError;
 use crate::identity::User;
 use crate::identity::oidc::{Identity, Provider, ProviderError, Tokens};
@@ -97,10 +98,14 @@ async fn refresh_alone(app: &App, ticket: &Ticket) -> Result<Refreshed, StoreErr
     match oidc.provider.refresh(&old, &idp.sub, app.clock.now()).await {
         Ok(tokens) => keep(app, oidc, ticket, stored, tokens).await,
         Err(error) if error.may_pass() => {
+            app.metrics.provider_failed(&error);
             tracing::warn!(event = "refresh_failed", %error, "cannot refresh now");
             Ok(Refreshed::Later)
         }
-        Err(error) => refused(app, ticket, &idp, &error).await,
+        Err(error) => {
+            app.metrics.provider_failed(&error);
+            refused(app, ticket, &idp, &error).await
+        }
     }
 }
 
@@ -144,7 +149,7 @@ async fn refused(
         return Ok(Refreshed::Fresh(stored));
     }
     app.store.remove(ticket, app.clock.now()).await?;
-    tracing::info!(event = "session_ended_by_provider", user = %stored.user.id(), %error, "no refresh any more");
+    audit::refresh_refused(app, &stored.user, error);
     Ok(Refreshed::Ended)
 }
 
@@ -152,6 +157,7 @@ async fn refused(
 pub(super) async fn give_back(app: &App, oidc: &Oidc, refresh: Option<&Secret<String>>) {
     let Some(refresh) = refresh.filter(|_| app.revoke_at_logout) else { return };
     if let Err(error) = oidc.provider.revoke(refresh, app.clock.now()).await {
+        app.metrics.provider_failed(&error);
         tracing::warn!(event = "revocation_failed", %error, "the provider did not take a refresh token back");
     }
 }

@@ -6,10 +6,12 @@ use serde::Deserialize;
 use warp::reply::Response;
 
 use crate::app::App;
+use crate::audit;
 use crate::call::{Body, Visitor};
 use crate::error::ApiError;
 use crate::handlers::{session, start};
 use crate::limit::LoginLimit;
+use crate::metrics::{LoginBy, LoginOutcome};
 use crate::policy::client::FORWARDED_FOR;
 use crate::secret::Secret;
 
@@ -22,19 +24,19 @@ struct Credentials {
 
 /// 200 with the session and its cookies, or 401.
 pub(super) async fn log_in(app: &App, visitor: &Visitor, body: Body) -> Result<Response, ApiError> {
-    let Credentials { username, password } =
-        body.json(visitor.headers(), app.max_body_bytes).await?;
+    let Credentials { username, password } = body.json(visitor.headers(), &app.body).await?;
     let attempt = Attempt::begin(app, visitor)?;
     let Ok(user) = app.accounts.log_in(username, password).await else {
         attempt.forget();
+        app.metrics.login(LoginBy::Password, LoginOutcome::Busy);
         return Err(ApiError::Busy);
     };
     let Some(user) = user else {
-        tracing::info!(event = "login_failed", "wrong user name or password");
+        audit::login_failed(app, visitor, LoginBy::Password, "wrong user name or password");
         return Err(ApiError::InvalidCredentials);
     };
     attempt.forget();
-    let started = start::session(app, visitor, user, None).await?;
+    let started = start::session(app, visitor, user, None, LoginBy::Password).await?;
     let mut response = session::view(app, &started.stored, &started.csrf_token)?;
     started.set_cookies(app, &mut response)?;
     Ok(response)
@@ -55,12 +57,7 @@ impl<'a> Attempt<'a> {
             // A client that is a proxy: nobody has said so, and its users share one count.
             let unheard =
                 visitor.headers().contains_key(FORWARDED_FOR) && visitor.head.peer == Some(client);
-            tracing::warn!(
-                event = "login_limited",
-                %client,
-                forwarded_for_ignored = unheard,
-                "too many failed logins"
-            );
+            audit::login_limited(app, visitor, client, unheard);
             ApiError::RateLimited {
                 seconds: wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX),
             }

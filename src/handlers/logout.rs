@@ -6,6 +6,7 @@ use serde::Serialize;
 use warp::reply::Response;
 
 use crate::app::App;
+use crate::audit;
 use crate::call::Visitor;
 use crate::error::ApiError;
 use crate::handlers::{clear_cookies, idp, page};
@@ -64,7 +65,7 @@ async fn end_session(app: &App, visitor: &Visitor) -> Result<String, ApiError> {
     let Some(stored) = app.store.remove(ticket, app.clock.now()).await? else {
         return Ok(default());
     };
-    tracing::info!(event = "logout", user = %stored.user.id(), "logged out");
+    audit::logout(app, visitor, &stored.user);
     let Some(idp) = &stored.idp else { return Ok(default()) };
     Ok(idp::leave(app, idp).await.map_or_else(default, String::from))
 }

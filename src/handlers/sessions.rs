@@ -4,6 +4,7 @@ use serde::Serialize;
 use warp::reply::Response;
 
 use crate::app::App;
+use crate::audit;
 use crate::call::Visitor;
 use crate::error::ApiError;
 use crate::handlers::{clear_cookies, keep};
@@ -63,7 +64,7 @@ pub(super) async fn end_one(
     if !app.store.remove_by_handle(stored.owner(), handle, now).await? {
         return Err(ApiError::NoSuchSession);
     }
-    tracing::info!(event = "session_ended", user = %stored.user.id(), "ended a session");
+    audit::revoked(app, visitor, &stored.user, 1);
     let mut response = reply::json(&Ended { ended: 1 });
     if handle == ticket.key().handle() {
         clear_cookies(app, &mut response)?;
@@ -80,7 +81,7 @@ pub(super) async fn end_all(
     let (ticket, stored) = visitor.peek(app).await?;
     let kept = except_current.then_some(ticket);
     let ended = app.store.remove_by_user(stored.owner(), kept, app.clock.now()).await?;
-    tracing::info!(event = "sessions_ended", user = %stored.user.id(), ended, "ended sessions");
+    audit::revoked(app, visitor, &stored.user, ended);
     let mut response = reply::json(&Ended { ended });
     if !except_current {
         clear_cookies(app, &mut response)?;

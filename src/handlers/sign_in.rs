@@ -5,12 +5,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use warp::reply::Response;
 
 use crate::app::{App, Oidc};
+use crate::audit;
 use crate::call::{CallbackQuery, LoginQuery, Visitor};
 use crate::error::ApiError;
 use crate::handlers::page::{self, Failure};
 use crate::handlers::{idp, set_cookie, start};
 use crate::identity::ReturnTo;
 use crate::identity::oidc::{Attempt, Callback, Hints, Identity, ProviderError};
+use crate::metrics::LoginBy;
 
 /// After this many retries there is none: what did not help once does not help twice.
 const MAX_RETRIES: u8 = 1;
@@ -58,7 +60,7 @@ async fn to_provider(
     let attempt = Attempt::new(random, return_to, retries, now);
     let url = match oidc.provider.authorize_url(&attempt, hints, now).await {
         Ok(url) => url,
-        Err(error) => return Ok(failed(app, Failure::Unreachable, Some(&error))),
+        Err(error) => return Ok(failed(app, visitor, Failure::Unreachable, Some(&error))),
     };
     let mut response = page::redirect(url.as_str())?;
     for cookie in oidc.attempts.begin(visitor.headers(), &attempt) {
@@ -88,13 +90,13 @@ pub(super) async fn callback(
     let mut response = match outcome {
         Ok(identity) => match arrive(app, oidc, visitor, identity, &return_to).await {
             Ok(response) => response,
-            Err(error) => no_room(app, &error),
+            Err(error) => no_room(app, visitor, &error),
         },
         Err((failure, Recovery::Retry, _)) if tried < MAX_RETRIES => {
             tracing::info!(event = "login_retried", code = failure.code(), "signing in once more");
             to_provider(app, oidc, visitor, &return_to, &Hints::default(), tried + 1).await?
         }
-        Err((failure, _, error)) => failed(app, failure, error.as_ref()),
+        Err((failure, _, error)) => failed(app, visitor, failure, error.as_ref()),
     };
     // Used up, whatever became of it.
     if let Some(clear) = clear {
@@ -112,7 +114,7 @@ async fn arrive(
     return_to: &str,
 ) -> Result<Response, ApiError> {
     let (user, idp) = idp::session(&oidc.provider, identity);
-    let started = start::session(app, visitor, user, Some(idp)).await?;
+    let started = start::session(app, visitor, user, Some(idp), LoginBy::Provider).await?;
     let mut response = page::redirect(return_to)?;
     started.set_cookies(app, &mut response)?;
     Ok(response)
@@ -172,20 +174,25 @@ fn classify(error: &ProviderError) -> (Failure, Recovery) {
 }
 
 /// The user is who they say, but there is no session to be had.
-fn no_room(app: &App, error: &ApiError) -> Response {
-    let (cid, code) = (app.ids.request_id(), error.code());
-    tracing::error!(event = "login_failed", %cid, code, ?error, "cannot begin a session");
+fn no_room(app: &App, visitor: &Visitor, error: &ApiError) -> Response {
+    let (cid, code) = (visitor.head.cid(app), error.code());
+    app.metrics.failed(error);
+    tracing::error!(%cid, code, ?error, "cannot begin a session");
+    audit::login_failed(app, visitor, LoginBy::Provider, code);
     page::failed(Failure::Ours { status: error.status(), code }, cid)
 }
 
-fn failed(app: &App, failure: Failure, error: Option<&ProviderError>) -> Response {
-    let (cid, code) = (app.ids.request_id(), failure.code());
-    let cause = error.map(tracing::field::display);
-    // Denied is the user's own word; everything else somebody should look at.
-    if failure == Failure::Denied {
-        tracing::info!(event = "login_failed", %cid, code, "the provider was told to refuse");
-    } else {
-        tracing::warn!(event = "login_failed", %cid, code, cause, "signing in failed");
+fn failed(
+    app: &App,
+    visitor: &Visitor,
+    failure: Failure,
+    error: Option<&ProviderError>,
+) -> Response {
+    let (cid, code) = (visitor.head.cid(app), failure.code());
+    if let Some(error) = error {
+        app.metrics.provider_failed(error);
+        tracing::warn!(%cid, code, %error, "signing in failed");
     }
+    audit::login_failed(app, visitor, LoginBy::Provider, code);
     page::failed(failure, cid)
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use warp::reply::Response;
 
 use crate::app::App;
+use crate::audit;
 use crate::call::Visitor;
 use crate::error::ApiError;
 use crate::handlers::set_cookie;
 use crate::identity::User;
+use crate::metrics::LoginBy;
 use crate::policy::csrf;
 use crate::policy::session::SessionSecret;
 use crate::store::{IdpSession, NewSession, SessionStore as _, Stored, Ticket};
@@ -27,12 +29,13 @@ pub(super) async fn session(
     visitor: &Visitor,
     user: User,
     idp: Option<Arc<IdpSession>>,
+    by: LoginBy,
 ) -> Result<Started, ApiError> {
     let session = NewSession { user, idp, agent: visitor.agent() };
     let ticket = Ticket::new(SessionSecret::from_random(app.ids.session_secret()));
     let stored =
         app.store.create(&ticket, session, visitor.ticket.as_ref(), app.clock.now()).await?;
-    tracing::info!(event = "login", user = %stored.user.id(), "logged in");
+    audit::login(app, visitor, &stored.user, by);
     let csrf_token = csrf::token(ticket.secret(), app.ids.nonce());
     Ok(Started { stored, csrf_token, ticket })
 }

@@ -12,8 +12,11 @@ mod shard;
 mod slab;
 mod snapshot;
 mod store;
+mod tally;
 
+pub use budget::{Evict, StoreLimits};
 pub use snapshot::SnapshotError;
+pub use tally::EndedCounts;
 
 use std::future::{Ready, ready};
 use std::hash::BuildHasher as _;
@@ -26,6 +29,7 @@ use hashbrown::HashTable;
 use self::budget::{Budget, Load};
 use self::owners::{Owners, SessionId};
 use self::shard::{Candidate, Shard, Slot, Timing};
+use self::tally::Tally;
 use crate::policy::session::{Lifetimes, StoreKey, UnixMillis};
 use crate::store::graves::End;
 use crate::store::{Change, Found, Listed, NewSession, Owner, StoreError, Stored, Updated};
@@ -46,29 +50,6 @@ const MOST_GRAVES: usize = 1 << 16;
 /// Beyond these, a user's oldest sessions go without a look for expired ones.
 const MOST_LOOKS: usize = 1000;
 
-/// How much the store may hold, and what happens beyond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoreLimits {
-    /// All sessions together.
-    pub max_sessions: usize,
-    /// Of one user; the oldest makes room for the next.
-    pub max_sessions_per_user: usize,
-    /// All sessions together, in bytes of memory.
-    pub max_bytes: usize,
-    /// Who goes when nothing has expired.
-    pub evict: Evict,
-}
-
-/// What a full store does about one more login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Evict {
-    /// Refuses it.
-    #[default]
-    Nobody,
-    /// Ends the session that nobody has used for longest.
-    LeastRecentlyUsed,
-}
-
 /// The default store.
 #[derive(Debug)]
 pub struct MemoryStore {
@@ -77,6 +58,7 @@ pub struct MemoryStore {
     /// Sessions by hashes of what the identity provider calls them. Asked for last.
     idp: Mutex<HashTable<(u64, SessionId)>>,
     budget: Budget,
+    tally: Tally,
     timing: Timing,
     lifetimes: Lifetimes,
     limits: StoreLimits,
@@ -103,6 +85,7 @@ impl MemoryStore {
             rings: (0..RINGS).map(|_| Mutex::default()).collect(),
             idp: Mutex::default(),
             budget: Budget::new(most),
+            tally: Tally::default(),
             timing: Timing::of(lifetimes),
             lifetimes,
             limits,
@@ -127,6 +110,12 @@ impl MemoryStore {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.budget.held().bytes
+    }
+
+    /// Sessions that the store has ended by itself.
+    #[must_use]
+    pub fn ended(&self) -> EndedCounts {
+        self.tally.counts()
     }
 
     /// Looks a session up; with `extend` this counts as use. Never creates anything.
@@ -200,7 +189,14 @@ impl MemoryStore {
             return false;
         }
         for (key, end) in &gone {
-            self.take_out(&mut rings, key, *end, now);
+            if self.take_out(&mut rings, key, *end, now).is_some() {
+                let cause = match end {
+                    End::Expired => &self.tally.expired,
+                    End::Revoked if replaces == Some(key) => &self.tally.replaced,
+                    End::Revoked => &self.tally.over_share,
+                };
+                tally::add(cause, 1);
+            }
         }
         self.put_in(&mut rings, key, stored.clone(), now);
         true
@@ -296,7 +292,10 @@ impl MemoryStore {
 
     fn end_expired(&self, expired: &mut Vec<Candidate>, now: UnixMillis) -> usize {
         let is_over = |slot: &Slot| self.lifetimes.is_expired(slot.stored.activity, now);
-        expired.drain(..).filter_map(|one| self.end(&one.key, End::Expired, now, is_over)).count()
+        let ends = expired.drain(..).map(|one| self.end(&one.key, End::Expired, now, is_over));
+        let ended = ends.flatten().count();
+        tally::add(&self.tally.expired, ended);
+        ended
     }
 
     /// Ends sessions until there is room for one more, if that can be: an expired one, or, where
@@ -325,7 +324,8 @@ impl MemoryStore {
             return false;
         };
         // If it is gone already, somebody else has made room: the next attempt tells.
-        self.end(&stalest.key, End::Revoked, now, |_| true);
+        let ended = self.end(&stalest.key, End::Revoked, now, |_| true);
+        tally::add(&self.tally.evicted, ended.into_iter().count());
         true
     }
 

@@ -18,7 +18,7 @@ mod redis;
 
 pub use any::Store;
 pub use cookie::CookieStore;
-pub use memory::{Evict, MemoryStore, SnapshotError, StoreLimits};
+pub use memory::{EndedCounts, Evict, MemoryStore, SnapshotError, StoreLimits};
 pub use record::{
     Change, Found, IdpSession, Listed, NewSession, Owner, Stored, Ticket, Tokens, Updated,
 };

@@ -14,6 +14,12 @@ mod explain;
 mod hostile;
 // CORS headers that no browser would write.
 mod malformed;
+// Health, readiness and metrics, and the table that describes them.
+mod admin;
+// What the log tells of security, and what it never tells.
+mod audit;
+// Clients that are slow, silent or too many.
+mod connections;
 // Starting, stopping, ports.
 mod lifecycle;
 // The stores other than memory, as clients meet them.

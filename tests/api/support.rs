@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use withcreds::{App, Config, Server};
+use withcreds::{App, Config, Server, Stopped};
 
 /// The listed frontend.
 pub(crate) const FRONTEND: &str = "http://localhost:3000";
@@ -21,10 +21,11 @@ pub(crate) const EVIL: &str = "https://evil.example";
 /// One service on a free port, stopped when dropped.
 pub(crate) struct TestApp {
     pub(crate) addr: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) password: String,
     pub(crate) app: Arc<App>,
     stop: Option<oneshot::Sender<()>>,
-    pub(crate) running: tokio::task::JoinHandle<()>,
+    pub(crate) running: tokio::task::JoinHandle<Stopped>,
 }
 
 impl TestApp {
@@ -53,18 +54,20 @@ impl TestApp {
 
     /// From these sections, and these lines of `[server]`.
     pub(crate) async fn start_from(more: &str, server: &str) -> Self {
-        let text =
-            format!("[server]\nlisten = ['127.0.0.1:0']\n{server}\n[dev]\nenabled = true\n{more}");
+        let text = format!(
+            "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = ['127.0.0.1:0']\n{server}\n[dev]\nenabled = true\n{more}"
+        );
         let config = Config::parse(&text, Path::new("test.toml")).expect("a good configuration");
         let server = Server::bind(&config).await.expect("a free port");
         let addr = server.addr().expect("an address");
+        let admin = server.admin_addresses()[0];
         let password = server.demo().expect("a demo account").password.expose().clone();
         let app = Arc::clone(server.app());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run_until(async {
             let _ = stopped.await;
         }));
-        Self { addr, password, app, stop: Some(stop), running }
+        Self { addr, admin, password, app, stop: Some(stop), running }
     }
 
     /// Tells the service to stop; `running` ends when it has drained.
@@ -88,6 +91,21 @@ impl TestApp {
         let answer = client.log_in("demo", &self.password).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         client
+    }
+
+    /// What the admin listener says.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        Client { addr: self.admin, ..self.client() }.send("GET", path, &[], "").await
+    }
+
+    /// The value of a series, labels and all.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let text = self.admin("/metrics").await.body;
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let (_, value) =
+            lines.find(|(name, _)| *name == series).unwrap_or_else(|| panic!("{series}: {text}"));
+        value.parse().expect("a number")
     }
 
     /// Sends bytes as they are and reads until the other side closes.

@@ -110,7 +110,7 @@ impl Scene {
         let mut provider = Certified::start().await?;
         let issuer = provider.issuer();
         let text = format!(
-            "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = '{OWN}'\n[cors]\nallow_origins = ['{FRONTEND}']\n[dev]\nenabled = true\n[token]\nexpose = true\n[oidc]\nissuer = '{issuer}'\nclient_id = 'withcreds'\nclient_secret = 'correct horse battery staple'\nscopes = ['profile', 'email', 'offline_access']\nparams = {{ prompt = 'consent' }}"
+            "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\npublic_origin = '{OWN}'\n[cors]\nallow_origins = ['{FRONTEND}']\n[dev]\nenabled = true\n[token]\nexpose = true\n[oidc]\nissuer = '{issuer}'\nclient_id = 'withcreds'\nclient_secret = 'correct horse battery staple'\nscopes = ['profile', 'email', 'offline_access']\nparams = {{ prompt = 'consent' }}"
         );
         let config = Config::parse(&text, Path::new("test.toml")).expect("a good configuration");
         let server = Server::bind(&config).await.expect("a free port");

@@ -292,7 +292,7 @@ async fn endpoints_can_be_written_out() {
 async fn without_a_provider_there_is_a_form_or_a_page() {
     let start = async |more: &str| {
         let text = format!(
-            "[server]\nlisten = ['127.0.0.1:0']\n[cors]\nallow_origins = ['{FRONTEND}']\n[dev]\nenabled = true\n{more}"
+            "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\n[cors]\nallow_origins = ['{FRONTEND}']\n[dev]\nenabled = true\n{more}"
         );
         let config =
             withcreds::Config::parse(&text, std::path::Path::new("test.toml")).expect("good");

@@ -38,7 +38,7 @@ impl TestApp {
     pub(crate) async fn start_beside(provider: Provider, oidc: &str, more: &str) -> Self {
         let issuer = provider.issuer();
         let text = format!(
-            "[server]\nlisten = ['127.0.0.1:0']\n[cors]\nallow_origins = ['{FRONTEND}']\n[dev]\nenabled = true\n[oidc]\nissuer = '{issuer}'\nclient_id = '{CLIENT_ID}'\nclient_secret = '{CLIENT_SECRET}'\n{oidc}\n{more}"
+            "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\n[cors]\nallow_origins = ['{FRONTEND}']\n[dev]\nenabled = true\n[oidc]\nissuer = '{issuer}'\nclient_id = '{CLIENT_ID}'\nclient_secret = '{CLIENT_SECRET}'\n{oidc}\n{more}"
         );
         let config = Config::parse(&text, Path::new("test.toml")).expect("a good configuration");
         let server = Server::bind(&config).await.expect("a free port");

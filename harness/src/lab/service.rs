@@ -107,7 +107,7 @@ impl Services {
             (_, Topology::SameOrigin | Topology::SameSite) => (quoted(&self.listed), ""),
         };
         let mut text = format!(
-            "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = '{}'\n\
+            "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\npublic_origin = '{}'\n\
              [cors]\nallow_origins = [{origins}]\nallow_origin_patterns = [{pattern}]\n\
              allow_credentials = {}\nallow_methods = ['*']\nallow_headers = ['*']\n\
              expose_headers = ['{}']\n",

@@ -2,6 +2,29 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// How much the store may hold, and what happens beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// All sessions together.
+    pub max_sessions: usize,
+    /// Of one user; the oldest makes room for the next.
+    pub max_sessions_per_user: usize,
+    /// All sessions together, in bytes of memory.
+    pub max_bytes: usize,
+    /// Who goes when nothing has expired.
+    pub evict: Evict,
+}
+
+/// What a full store does about one more login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Evict {
+    /// Refuses it.
+    #[default]
+    Nobody,
+    /// Ends the session that nobody has used for longest.
+    LeastRecentlyUsed,
+}
+
 /// Sessions and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Load {

@@ -229,3 +229,23 @@ fn a_session_is_small() {
     // `cargo bench --bench memory` compares this with what the machine counts.
     const { assert!(OVERHEAD <= 180) };
 }
+
+#[test]
+fn what_the_store_ends_by_itself_is_counted_by_cause() {
+    let store = MemoryStore::new(
+        LIFETIMES,
+        StoreLimits { evict: Evict::LeastRecentlyUsed, ..limits(3, 2) },
+    );
+    let later = START.after(IDLE * 2);
+    add(&store, 1, "ada", START).unwrap();
+    add(&store, 2, "ada", START).unwrap();
+    add(&store, 3, "ada", START).unwrap();
+    assert_eq!(store.ended(), EndedCounts { over_share: 1, ..EndedCounts::default() });
+    store.add(&key(4), NewSession::of(User::named("ada")), Some(&key(3)), START).unwrap();
+    add(&store, 5, "bob", START).unwrap();
+    add(&store, 6, "eve", START).unwrap();
+    let ended = EndedCounts { over_share: 1, replaced: 1, evicted: 1, expired: 0 };
+    assert_eq!(store.ended(), ended);
+    assert_eq!(sweep(&store, later), 3);
+    assert_eq!(store.ended(), EndedCounts { expired: 3, ..ended });
+}
