@@ -159,6 +159,27 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
+    fn new(r: &Registry) -> Self {
+        Self {
+            open: gauge(r, "withcreds_connections_open", "Connections at this moment."),
+            accepted: counter(r, "withcreds_connections_accepted_total", "Connections accepted."),
+            full: counter(
+                r,
+                "withcreds_connections_full_total",
+                "Times that accepting had to wait because there were server.max_connections.",
+            ),
+            cut: row(
+                &vec(
+                    r,
+                    "withcreds_connections_cut_total",
+                    "Connections that this side ended.",
+                    &["cause"],
+                ),
+                ["head", "write", "idle", "stop"],
+            ),
+        }
+    }
+
     pub(crate) fn cut(&self, why: Cut) {
         self.cut[why as usize].inc();
     }
@@ -245,28 +266,7 @@ impl Metrics {
                 ),
                 ["ok", "failed"],
             ),
-            connections: Connections {
-                open: gauge(r, "withcreds_connections_open", "Connections at this moment."),
-                accepted: counter(
-                    r,
-                    "withcreds_connections_accepted_total",
-                    "Connections accepted.",
-                ),
-                full: counter(
-                    r,
-                    "withcreds_connections_full_total",
-                    "Times that accepting had to wait because there were server.max_connections.",
-                ),
-                cut: row(
-                    &vec(
-                        r,
-                        "withcreds_connections_cut_total",
-                        "Connections that this side ended.",
-                        &["cause"],
-                    ),
-                    ["head", "write", "idle", "stop"],
-                ),
-            },
+            connections: Connections::new(r),
             ready: gauge(r, "withcreds_ready", "What /readyz says: 1 ready, 0 not."),
             registry,
             reading: Mutex::new(()),

@@ -279,13 +279,12 @@ async fn drain(stage: &watch::Sender<Stage>, grace: Duration) -> Stopped {
         return Stopped::Drained;
     }
     let _ = stage.send(Stage::Closing);
-    match tokio::time::timeout(grace.saturating_sub(last_call), stage.closed()).await {
-        Ok(()) => Stopped::Drained,
-        Err(_) => {
-            tracing::warn!("stopped with requests still running after the grace period");
-            Stopped::GraceOver
-        }
+    let rest = grace.saturating_sub(last_call);
+    if tokio::time::timeout(rest, stage.closed()).await.is_ok() {
+        return Stopped::Drained;
     }
+    tracing::warn!("stopped with requests still running after the grace period");
+    Stopped::GraceOver
 }
 
 async fn sweep(app: Arc<App>) {

@@ -99,13 +99,13 @@ impl TestApp {
     }
 
     /// The value of a series, labels and all.
-    pub(crate) async fn metric(&self, series: &str) -> f64 {
+    pub(crate) async fn metric(&self, series: &str) -> u64 {
         let text = self.admin("/metrics").await.body;
         let text = String::from_utf8_lossy(&text);
         let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
         let (_, value) =
             lines.find(|(name, _)| *name == series).unwrap_or_else(|| panic!("{series}: {text}"));
-        value.parse().expect("a number")
+        value.parse().expect("a whole number")
     }
 
     /// Sends bytes as they are and reads until the other side closes.
