@@ -97,19 +97,15 @@ async fn load(addr: SocketAddr) -> Load {
             }
             let uri = "/api/auth/session";
             let request = http::Request::get(uri).header("host", "x").body(request.to_string());
-            match sender.send_request(request.expect("a request")).await {
-                Ok(answer) => {
-                    load.answered += 1;
-                    let last = answer.headers().get("connection").is_some_and(|c| c == "close");
-                    answer.into_body().collect().await.expect("all of it");
-                    if last {
-                        break;
-                    }
-                }
-                Err(_) => {
-                    load.unanswered += 1;
-                    break;
-                }
+            let Ok(answer) = sender.send_request(request.expect("a request")).await else {
+                load.unanswered += 1;
+                break;
+            };
+            load.answered += 1;
+            let last = answer.headers().get("connection").is_some_and(|c| c == "close");
+            answer.into_body().collect().await.expect("all of it");
+            if last {
+                break;
             }
         }
         drop(sender);
