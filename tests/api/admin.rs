@@ -141,9 +141,6 @@ async fn events_are_counted() {
     ] {
         assert_eq!(app.metric(series).await, want, "{series}");
     }
-    // Logins wait for a hash, unless this thread sleeps for so long that it is there already.
-    let hashed = app.metric(r#"withcreds_request_wait_seconds_count{route="login"}"#).await;
-    assert!((1..=2).contains(&hashed), "{hashed}");
 }
 
 #[tokio::test]

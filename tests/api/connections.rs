@@ -125,5 +125,8 @@ async fn who_comes_when_there_is_no_room_waits_and_is_served() {
     // It is answered, then idle, and in the way: it would have an hour, and goes now.
     assert!(to_the_end(&mut busy).await.starts_with("HTTP/1.1 400"));
     assert!(one_answer(&mut waiting).await.starts_with("HTTP/1.1 401"));
+    let waits = |route| format!("withcreds_request_wait_seconds_count{{route=\"{route}\"}}");
+    assert_eq!(app.metric(&waits("login")).await, 1, "it waited for its body");
+    assert_eq!(app.metric(&waits("session")).await, 0);
     assert_eq!(cuts(&app, "idle").await, 1);
 }
