@@ -97,7 +97,7 @@ fn a_sound_fastapi_has_no_fault() {
 
 /// Our own service, as `withcreds` in development mode is.
 fn service() -> u16 {
-    let text = "[server]\nlisten = ['127.0.0.1:0']\npublic_origin = 'http://localhost:8080'\n\
+    let text = "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\npublic_origin = 'http://localhost:8080'\n\
                 [cors]\nallow_origins = ['http://localhost:3000']\nallow_methods = ['*']\n\
                 allow_headers = ['*']\n[dev]\nenabled = true\n";
     let (tell, told) = std::sync::mpsc::channel();
