@@ -347,6 +347,71 @@ pub(crate) async fn of_many_rotations_one_succeeds<S: SessionStore + 'static>(be
     }
 }
 
+/// A taken key belongs to somebody, who must neither lose their session nor get another.
+pub(crate) async fn a_session_does_not_move_onto_another<S: SessionStore + 'static>(
+    bench: Bench<S>,
+) {
+    if !bench.lists {
+        // Where the cookie is the store, keys take no place.
+        return;
+    }
+    let (one, two) = (bench.log_in(&somebody()).await, bench.log_in(&somebody()).await);
+    let (from, to) = (bench.ticket(&one), bench.ticket(&two));
+    let before = bench.looked_at(&two, bench.start).await;
+    let moved = bench.store.rotate(&from, &to, bench.start).await;
+    assert!(matches!(moved, Err(StoreError::Unavailable { .. })), "{moved:?}");
+    assert!(bench.is_live(&one, bench.start).await);
+    assert_eq!(bench.looked_at(&two, bench.start).await, before);
+    // Nor onto the remains of one.
+    bench.store.remove(&to, bench.start).await.unwrap();
+    assert_ne!(bench.store.rotate(&from, &from, bench.start).await, Ok(Found::Nothing));
+    assert!(bench.is_live(&one, bench.start).await);
+}
+
+/// Whichever comes first, nothing is alive afterwards.
+pub(crate) async fn a_move_does_not_escape_a_logout_of_everything<S>(bench: Bench<S>)
+where
+    S: SessionStore + 'static,
+{
+    if !bench.lists {
+        return;
+    }
+    let issuer = "https://id.example";
+    for round in 0..60 {
+        let user = somebody();
+        let (sub, tokens) = (user.id().into(), tokens("access"));
+        let idp = IdpSession { issuer: issuer.into(), sub, sid: Some(user.id().into()), tokens };
+        let session =
+            NewSession { user: user.clone(), idp: Some(Arc::new(idp)), agent: Agent::default() };
+        let browser = bench.log_in_with(session, None, bench.start).await.unwrap();
+        let (mover, first) = (bench.clone(), bench.ticket(&browser));
+        let moves = tokio::spawn(async move {
+            let mut tickets = vec![first];
+            for _ in 0..4 {
+                let (from, to) = (tickets.last().unwrap(), ticket());
+                let moved = mover.store.rotate(from, &to, mover.start).await.unwrap();
+                tickets.push(to);
+                if moved.live().is_none() {
+                    break;
+                }
+            }
+            tickets
+        });
+        let owner = Owner { tenant: user.tenant(), user: user.id() };
+        let store = &bench.store;
+        let ended = match round % 3 {
+            0 => store.remove_by_user(owner, None, bench.start).await,
+            1 => store.remove_by_idp_sid(issuer, user.id(), bench.start).await,
+            _ => store.remove_by_idp_sub(issuer, user.id(), bench.start).await,
+        };
+        assert!(ended.is_ok());
+        for ticket in moves.await.unwrap() {
+            let found = store.get(&ticket, bench.start).await.unwrap();
+            assert!(!matches!(found, Found::Live(_)), "round {round}");
+        }
+    }
+}
+
 pub(crate) async fn a_login_replaces_the_old_session_whoever_it_belonged_to<S>(bench: Bench<S>)
 where
     S: SessionStore + 'static,
@@ -572,6 +637,8 @@ macro_rules! suite {
             two_refreshes_at_once_change_it_once,
             a_session_moves_to_a_new_secret,
             of_many_rotations_one_succeeds,
+            a_session_does_not_move_onto_another,
+            a_move_does_not_escape_a_logout_of_everything,
             a_login_replaces_the_old_session_whoever_it_belonged_to,
             a_user_has_a_share_and_the_oldest_goes,
             the_same_id_in_another_tenant_is_another_user,

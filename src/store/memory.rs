@@ -370,18 +370,53 @@ impl MemoryStore {
         Ok(Updated::Done(next))
     }
 
-    fn move_to(&self, key: &StoreKey, to: &StoreKey, now: UnixMillis) -> Found {
+    fn move_to(&self, key: &StoreKey, to: &StoreKey, now: UnixMillis) -> Result<Found, StoreError> {
         let found = self.look_up(key, true, now);
-        let Found::Live(seen) = found else { return found };
+        let Found::Live(seen) = found else { return Ok(found) };
         let owner = self.hash(seen.owner());
         let mut rings = self.lock_rings(owner, owner);
         // Its ring is locked, so what is found now is still there a line later.
         let found = self.look_up(key, true, now);
-        let Found::Live(mut stored) = found else { return found };
+        let Found::Live(seen) = found else { return Ok(found) };
+        if self.shard(to).find(to).is_some() {
+            let cause = "there is something under the new key already".to_owned();
+            return Err(StoreError::Unavailable { cause });
+        }
+        // The new one first: whoever looks for it by another name than its user's, which takes no
+        // ring, finds one of the two.
+        self.put_in(&mut rings, to, seen, now);
+        let Some(mut stored) = self.take_out(&mut rings, key, End::Revoked, now) else {
+            self.take_out(&mut rings, to, End::Revoked, now);
+            return Ok(Found::Revoked);
+        };
         stored.version = stored.version.wrapping_add(1);
-        self.take_out(&mut rings, key, End::Revoked, now);
-        self.put_in(&mut rings, to, stored.clone(), now);
-        Found::Live(stored)
+        if let Some(slot) = self.shard(to).find_mut(to) {
+            // What was changed since it was seen comes along.
+            slot.stored = stored.clone();
+        }
+        Ok(Found::Live(stored))
+    }
+
+    /// Ends those of a user's sessions that `which` names; how many.
+    fn end_some(
+        &self,
+        owner: Owner<'_>,
+        now: UnixMillis,
+        which: impl Fn(&StoreKey) -> bool,
+    ) -> usize {
+        let mut ended = 0;
+        loop {
+            let mut missed = false;
+            for (key, _) in self.list(owner, now).into_iter().filter(|(key, _)| which(key)) {
+                let end = self.end(&key, End::Revoked, now, |_| true);
+                ended += usize::from(end.is_some());
+                missed |= end.is_none();
+            }
+            // One that is gone already may have moved to another key.
+            if !missed {
+                return ended;
+            }
+        }
     }
 
     fn list(&self, owner: Owner<'_>, now: UnixMillis) -> Vec<(StoreKey, Listed)> {

@@ -2,9 +2,9 @@
 //!
 //! | key | holds | lives |
 //! |---|---|---|
-//! | `withcreds:s:{key}` | one session; its record sealed | as long as the session, and an hour in which it is remembered as expired or revoked |
+//! | `withcreds:s:{key}` | one session; its record sealed, and the names of its lists | as long as the session, and an hour in which it is remembered as expired or revoked |
 //! | `withcreds:u:{hash}` | the keys of one user's sessions | as long as the youngest of them may |
-//! | `withcreds:i:{hash}` | the keys of the sessions that came from one session or subject of the identity provider | the same |
+//! | `withcreds:n:{hash}` | the keys of the sessions that came from one session or subject of the identity provider | the same |
 //!
 //! Records are sealed with a key that only the session's own cookie makes, so a dump of the server
 //! opens no session and shows no token. What is in the clear: times, versions, the kind of browser,
@@ -12,9 +12,16 @@
 //!
 //! A session and the lists that name it live under different keys, on a cluster on different
 //! machines, and change one after the other. The session is the truth: what a list names beyond it
-//! is dropped when it is met.
+//! is dropped when it is met. No list grows with the number of logins: what ends a session takes it
+//! off its lists, and what ended by itself goes with the next login after its longest time.
+//!
+//! A session that moves to another secret is announced first: its new key is kept and put on the
+//! lists, then the old one ends, then the new one begins. Whoever ends a user's sessions meanwhile
+//! meets one of the two, and either stops the move.
 
 mod link;
+mod lists;
+mod names;
 mod scripts;
 
 pub use link::RedisUrlError;
@@ -22,15 +29,12 @@ pub use link::RedisUrlError;
 use std::fmt;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use redis::{Cmd, ScriptInvocation, cmd};
-use sha2::{Digest as _, Sha256};
 
 use self::link::{Ask, IfLost, Link, within};
+use self::names::{idp_name, lists, session_name};
 use self::scripts::Scripts;
-use crate::policy::agent::Agent;
 use crate::policy::session::{Activity, Handle, Lifetimes, StoreKey, UnixMillis};
 use crate::seal::Seal;
 use crate::store::{
@@ -41,6 +45,8 @@ use crate::store::{
 const PURPOSE: &str = "record v1";
 /// For how long an end is remembered.
 const REMEMBERED: Duration = Duration::from_hours(1);
+/// A place that is kept for a session that moves: longer than any request waits.
+const KEPT: Duration = Duration::from_secs(10);
 /// The server counts in doubles: beyond this, milliseconds would be rounded.
 const MOST_MILLIS: u128 = 1 << 52;
 
@@ -54,6 +60,17 @@ pub struct RedisStore {
 
 /// What a script says of a session: a word, and then its fields.
 type Answer = Vec<Vec<u8>>;
+
+/// What became of an attempt to end a session.
+enum Ending {
+    /// It has ended; what the server held of it.
+    Done(Answer),
+    /// It was about to move here, and will not.
+    Stopped,
+    /// It was over: somebody else ended it, or moved it away.
+    Already,
+    Nothing,
+}
 
 impl RedisStore {
     /// A store at this address, which is first visited when it is needed.
@@ -114,74 +131,56 @@ impl RedisStore {
         script.arg(now.0).arg(millis(self.lifetimes.idle)).arg(millis(self.lifetimes.absolute));
     }
 
-    /// Writes a session, and then the lists that name it; gives the keys of all of its user's.
+    /// Writes a session, and then the lists that name it; gives how many its user has.
     async fn put(
         &self,
         ticket: &Ticket,
         stored: &Stored,
         now: UnixMillis,
-    ) -> Result<Vec<String>, StoreError> {
-        let Activity { created, last_seen } = stored.activity;
-        let ends = self.lifetimes.idle_expires_at(stored.activity).after(REMEMBERED);
+    ) -> Result<usize, StoreError> {
+        let lists = lists(stored);
         let mut put = self.scripts.put.key(session_name(ticket.key()));
-        put.arg(created.0).arg(last_seen.0).arg(stored.version).arg(&stored.agent.to_bytes()[..]);
-        put.arg(sealed(ticket, stored)).arg(ends.0);
+        self.fields(&mut put, ticket, stored);
+        put.arg(lists.join(" ")).arg(self.forgotten_at(stored).0);
+        // The session first: a list that names one which is not there yet would be mended too soon.
         let _: i64 = self.script(&put).await?;
-
-        let (id, ends) = (encoded(ticket.key().as_bytes()), now.after(self.lifetimes.absolute).0);
-        for name in idp_names(stored) {
-            let mut script = self.scripts.name.key(name);
-            script.arg(&id).arg(ends);
-            let _: i64 = self.script(&script).await?;
-        }
-        let mut index = self.scripts.index.key(owner_name(stored.owner()));
-        index.arg(created.0).arg(id).arg(ends);
-        self.script(&index).await
+        self.add_to(&lists, ticket.key(), stored.activity.created, now).await
     }
 
-    /// Ends a session by its key; gives what the server held of it, sealed.
-    async fn end(&self, key: &StoreKey, if_lost: IfLost) -> Result<Option<Answer>, StoreError> {
+    /// The first five arguments of each script that writes a session.
+    fn fields(&self, script: &mut ScriptInvocation<'_>, ticket: &Ticket, stored: &Stored) {
+        let Activity { created, last_seen } = stored.activity;
+        script.arg(created.0).arg(last_seen.0).arg(stored.version);
+        script.arg(&stored.agent.to_bytes()[..]).arg(sealed(ticket, stored));
+    }
+
+    fn forgotten_at(&self, stored: &Stored) -> UnixMillis {
+        self.lifetimes.idle_expires_at(stored.activity).after(REMEMBERED)
+    }
+
+    /// Ends a session by its key and takes it off its lists.
+    async fn end(&self, key: &StoreKey, if_lost: IfLost) -> Result<Ending, StoreError> {
         let mut script = self.scripts.end.key(session_name(key));
         script.arg(millis(REMEMBERED));
-        let answer: Answer = self.link.ask(Ask::Script(&script), if_lost).await?;
-        Ok((answer.first().map(Vec::as_slice) == Some(b"ended")).then_some(answer))
+        let mut answer: Answer = self.link.ask(Ask::Script(&script), if_lost).await?;
+        let ending = match answer.first().map(Vec::as_slice) {
+            Some(b"already") => return Ok(Ending::Already),
+            Some(b"ended" | b"stopped") if answer.len() > 1 => answer.remove(1),
+            _ => return Ok(Ending::Nothing),
+        };
+        let lists = String::from_utf8(ending).unwrap_or_default();
+        let off = lists
+            .split_ascii_whitespace()
+            .map(async |list| self.drop_from(list, std::slice::from_ref(key)).await);
+        join_all(off).await.into_iter().collect::<Result<(), _>>()?;
+        let done = answer.first().map(Vec::as_slice) == Some(b"ended");
+        Ok(if done { Ending::Done(answer) } else { Ending::Stopped })
     }
 
-    /// Ends the session of a cookie and takes it off its user's list.
+    /// Ends the session of a cookie; gives what it was.
     async fn end_of(&self, ticket: &Ticket, if_lost: IfLost) -> Result<Option<Stored>, StoreError> {
-        let Some(answer) = self.end(ticket.key(), if_lost).await? else { return Ok(None) };
-        let Some(stored) = open(ticket, &answer) else { return Ok(None) };
-        self.drop_from(&owner_name(stored.owner()), &[*ticket.key()]).await?;
-        Ok(Some(stored))
-    }
-
-    async fn drop_from(&self, list: &str, keys: &[StoreKey]) -> Result<(), StoreError> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let mut zrem = cmd("ZREM");
-        zrem.arg(list);
-        for key in keys {
-            zrem.arg(encoded(key.as_bytes()));
-        }
-        self.command::<i64>(&zrem).await.map(|_| ())
-    }
-
-    /// What is known of these sessions without their cookies; `None` where there is none alive.
-    async fn known(
-        &self,
-        ids: &[String],
-        now: UnixMillis,
-    ) -> Result<Vec<(StoreKey, Option<Listed>)>, StoreError> {
-        let known = ids.iter().filter_map(|id| key_of(id)).map(async |key| {
-            let mut hmget = cmd("HMGET");
-            hmget.arg(session_name(&key)).arg(&["c", "t", "a"]);
-            let fields: Vec<Option<Vec<u8>>> = self.command(&hmget).await?;
-            let live =
-                listed(&key, &fields).filter(|one| !self.lifetimes.is_expired(one.activity, now));
-            Ok((key, live))
-        });
-        join_all(known).await.into_iter().collect()
+        let Ending::Done(answer) = self.end(ticket.key(), if_lost).await? else { return Ok(None) };
+        Ok(open(ticket, &answer))
     }
 
     async fn begin(
@@ -192,35 +191,14 @@ impl RedisStore {
         now: UnixMillis,
     ) -> Result<Stored, StoreError> {
         let stored = session.starting(now);
-        // The session first: a list that names one which is not there yet would be mended too soon.
-        let ids = self.put(ticket, &stored, now).await?;
+        let sessions = self.put(ticket, &stored, now).await?;
         if let Some(old) = replaces {
             self.end_of(old, IfLost::AskAgain).await?;
         }
-        if ids.len() > self.max_sessions_per_user {
-            self.make_room(ticket, stored.owner(), &ids, now).await?;
+        if sessions > self.max_sessions_per_user {
+            self.make_room(ticket, stored.owner(), now).await?;
         }
         Ok(stored)
-    }
-
-    /// Beyond the user's share, sessions that are over go, then the oldest. Two logins at once may
-    /// both choose the same ones: each chooses by the order of all, and never itself.
-    async fn make_room(
-        &self,
-        ticket: &Ticket,
-        owner: Owner<'_>,
-        ids: &[String],
-        now: UnixMillis,
-    ) -> Result<(), StoreError> {
-        let mut known = self.known(ids, now).await?;
-        known.retain(|(key, _)| key != ticket.key());
-        let excess = (known.len() + 1).saturating_sub(self.max_sessions_per_user);
-        // Stable: the oldest stay in front of each half.
-        known.sort_by_key(|(_, live)| live.is_some());
-        let gone: Vec<StoreKey> = known.into_iter().take(excess).map(|(key, _)| key).collect();
-        let ended = join_all(gone.iter().map(|key| self.end(key, IfLost::AskAgain))).await;
-        ended.into_iter().collect::<Result<Vec<_>, _>>()?;
-        self.drop_from(&owner_name(owner), &gone).await
     }
 
     async fn change(
@@ -253,58 +231,42 @@ impl RedisStore {
         now: UnixMillis,
     ) -> Result<Found, StoreError> {
         let found = self.look(ticket, true, now).await?;
-        let Found::Live(_) = found else { return Ok(found) };
+        let Found::Live(seen) = found else { return Ok(found) };
+        self.announce(to, &seen, now).await?;
         // Whoever ends the old one moves it. If the answer is lost, so is the session: the user
         // logs in again, and nobody holds two.
         let Some(mut stored) = self.end_of(ticket, IfLost::Tell).await? else {
+            self.end(to.key(), IfLost::AskAgain).await?;
             return Ok(Found::Revoked);
         };
         stored.version = stored.version.wrapping_add(1);
-        self.put(to, &stored, now).await?;
-        Ok(Found::Live(stored))
+        Ok(if self.arrive(to, &stored).await? { Found::Live(stored) } else { Found::Revoked })
     }
 
-    /// The user's live sessions, oldest first.
-    async fn list(
+    /// Keeps a place for a session that is about to move, and puts it on the session's lists.
+    async fn announce(
         &self,
-        owner: Owner<'_>,
+        to: &Ticket,
+        seen: &Stored,
         now: UnixMillis,
-    ) -> Result<Vec<(StoreKey, Listed)>, StoreError> {
-        let name = owner_name(owner);
-        let ids: Vec<String> = self.command(cmd("ZRANGE").arg(&name).arg(0).arg(-1)).await?;
-        let known = self.known(&ids, now).await?;
-        let over: Vec<_> = known.iter().filter(|(_, l)| l.is_none()).map(|(key, _)| *key).collect();
-        self.drop_from(&name, &over).await?;
-        Ok(known.into_iter().filter_map(|(key, listed)| Some((key, listed?))).collect())
-    }
-
-    /// Ends those of a user's sessions that `which` names.
-    async fn end_some(
-        &self,
-        owner: Owner<'_>,
-        now: UnixMillis,
-        which: impl Fn(&StoreKey) -> bool + Send,
-    ) -> Result<usize, StoreError> {
-        let listed = self.list(owner, now).await?;
-        let keys: Vec<_> = listed.into_iter().map(|(key, _)| key).filter(|k| which(k)).collect();
-        let ended = join_all(keys.iter().map(|key| self.end(key, IfLost::AskAgain))).await;
-        let ended = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
-        self.drop_from(&owner_name(owner), &keys).await?;
-        Ok(ended.into_iter().flatten().count())
-    }
-
-    /// Ends the sessions that a name of the identity provider leads to. They stay on their users'
-    /// lists, which are sealed from here, until those are read.
-    async fn end_named(&self, name: String) -> Result<usize, StoreError> {
-        let ids: Vec<String> = self.command(cmd("SMEMBERS").arg(&name)).await?;
-        let keys: Vec<StoreKey> = ids.iter().filter_map(|id| key_of(id)).collect();
-        let ended = join_all(keys.iter().map(|key| self.end(key, IfLost::AskAgain))).await;
-        let ended = ended.into_iter().collect::<Result<Vec<_>, _>>()?;
-        if !ids.is_empty() {
-            // Only those that were met: another may have come meanwhile.
-            self.command::<i64>(cmd("SREM").arg(&name).arg(&ids)).await?;
+    ) -> Result<(), StoreError> {
+        let lists = lists(seen);
+        let mut keep = self.scripts.keep.key(session_name(to.key()));
+        keep.arg(lists.join(" ")).arg(millis(KEPT));
+        // Asked twice it would find its own place taken.
+        if self.link.ask::<i64>(Ask::Script(&keep), IfLost::Tell).await? != 1 {
+            let cause = "there is something under the new key already".to_owned();
+            return Err(StoreError::Unavailable { cause });
         }
-        Ok(ended.into_iter().flatten().count())
+        self.add_to(&lists, to.key(), seen.activity.created, now).await.map(|_| ())
+    }
+
+    /// Whether the place was still kept: a logout of everything may have come in between.
+    async fn arrive(&self, to: &Ticket, stored: &Stored) -> Result<bool, StoreError> {
+        let mut arrive = self.scripts.arrive.key(session_name(to.key()));
+        self.fields(&mut arrive, to, stored);
+        arrive.arg(self.forgotten_at(stored).0);
+        Ok(self.script::<i64>(&arrive).await? == 1)
     }
 }
 
@@ -326,52 +288,6 @@ fn open(ticket: &Ticket, answer: &Answer) -> Option<Stored> {
 fn sealed(ticket: &Ticket, stored: &Stored) -> Vec<u8> {
     let seal = Seal::of_secret(ticket.secret().expose(), PURPOSE);
     seal.seal(ticket.key().as_bytes(), &codec::encode(stored))
-}
-
-fn listed(key: &StoreKey, fields: &[Option<Vec<u8>>]) -> Option<Listed> {
-    let [Some(created), Some(last_seen), Some(agent)] = fields else { return None };
-    let moment = |field| decimal(field).map(UnixMillis);
-    let activity = Activity { created: moment(created)?, last_seen: moment(last_seen)? };
-    let agent = Agent::from_bytes(agent.first_chunk().copied().unwrap_or_default());
-    Some(Listed { handle: key.handle(), activity, agent })
-}
-
-/// The braces say which part of a name chooses the machine of a cluster.
-fn session_name(key: &StoreKey) -> String {
-    format!("withcreds:s:{{{}}}", encoded(key.as_bytes()))
-}
-
-fn owner_name(owner: Owner<'_>) -> String {
-    format!("withcreds:u:{{{}}}", hashed(&[owner.tenant, owner.user]))
-}
-
-fn idp_name(kind: &str, issuer: &str, value: &str) -> String {
-    format!("withcreds:i:{{{}}}", hashed(&[kind, issuer, value]))
-}
-
-fn idp_names(stored: &Stored) -> Vec<String> {
-    let Some(idp) = &stored.idp else { return Vec::new() };
-    let sid = idp.sid.as_deref().map(|sid| idp_name("sid", &idp.issuer, sid));
-    sid.into_iter().chain([idp_name("sub", &idp.issuer, &idp.sub)]).collect()
-}
-
-/// Each part with its length: no two lists of parts read alike.
-fn hashed(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    encoded(&hash.finalize())
-}
-
-fn encoded(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn key_of(id: &str) -> Option<StoreKey> {
-    let bytes = URL_SAFE_NO_PAD.decode(id).ok()?;
-    Some(StoreKey::from_bytes(*bytes.first_chunk()?))
 }
 
 fn decimal(field: &[u8]) -> Option<u64> {
@@ -437,8 +353,8 @@ impl SessionStore for RedisStore {
         owner: Owner<'_>,
         now: UnixMillis,
     ) -> Result<Vec<Listed>, StoreError> {
-        let listed = within(self.list(owner, now)).await?;
-        Ok(listed.into_iter().rev().map(|(_, listed)| listed).collect())
+        let members = within(self.members(owner, now)).await?;
+        Ok(members.into_iter().rev().filter_map(|member| member.listed).collect())
     }
 
     async fn remove_by_handle(
@@ -467,7 +383,7 @@ impl SessionStore for RedisStore {
         sid: &str,
         _now: UnixMillis,
     ) -> Result<usize, StoreError> {
-        within(self.end_named(idp_name("sid", issuer, sid))).await
+        within(self.end_named(&idp_name("sid", issuer, sid))).await
     }
 
     async fn remove_by_idp_sub(
@@ -476,7 +392,7 @@ impl SessionStore for RedisStore {
         sub: &str,
         _now: UnixMillis,
     ) -> Result<usize, StoreError> {
-        within(self.end_named(idp_name("sub", issuer, sub))).await
+        within(self.end_named(&idp_name("sub", issuer, sub))).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -5,9 +5,13 @@ use std::hash::BuildHasher as _;
 
 use super::owners::SessionId;
 use super::{MemoryStore, lock};
-use crate::policy::session::{StoreKey, UnixMillis};
+use crate::policy::session::UnixMillis;
 use crate::store::Stored;
 use crate::store::graves::End;
+
+/// A session that moves from key to key is looked for so often. Bounded, because one whose name only
+/// has the same hash is met at each look.
+const MOST_LOOKS: usize = 64;
 
 impl MemoryStore {
     /// Ends the sessions that go by this name, if they really do: hashes may meet.
@@ -17,19 +21,27 @@ impl MemoryStore {
         now: UnixMillis,
         is_it: impl Fn(&Stored) -> bool,
     ) -> usize {
-        let ids: Vec<SessionId> = lock(&self.idp)
-            .iter_hash(name)
-            .filter(|(n, _)| *n == name)
-            .map(|(_, id)| *id)
-            .collect();
-        let keys: Vec<StoreKey> = ids
-            .into_iter()
-            .filter_map(|id| lock(&self.shards[id.shard()]).at(id.slot()).map(|slot| slot.key))
-            .collect();
-        let ended = keys
-            .iter()
-            .filter(|key| self.end(key, End::Revoked, now, |slot| is_it(&slot.stored)).is_some());
-        ended.count()
+        let mut ended = 0;
+        for _ in 0..MOST_LOOKS {
+            let mut missed = false;
+            for id in self.named(name) {
+                let key = lock(&self.shards[id.shard()]).at(id.slot()).map(|slot| slot.key);
+                let end = key
+                    .and_then(|key| self.end(&key, End::Revoked, now, |slot| is_it(&slot.stored)));
+                ended += usize::from(end.is_some());
+                missed |= end.is_none();
+            }
+            // One that is gone already may have moved to another key.
+            if !missed {
+                break;
+            }
+        }
+        ended
+    }
+
+    fn named(&self, name: u64) -> Vec<SessionId> {
+        let named = lock(&self.idp);
+        named.iter_hash(name).filter(|(n, _)| *n == name).map(|(_, id)| *id).collect()
     }
 
     /// Hashes of what the identity provider calls a session.

@@ -57,7 +57,7 @@ impl SessionStore for MemoryStore {
         to: &Ticket,
         now: UnixMillis,
     ) -> impl Future<Output = Result<Found, StoreError>> + Send {
-        self.pass(|| Ok(self.move_to(ticket.key(), to.key(), now)))
+        self.pass(|| self.move_to(ticket.key(), to.key(), now))
     }
 
     fn remove(
@@ -82,12 +82,7 @@ impl SessionStore for MemoryStore {
         handle: Handle,
         now: UnixMillis,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send {
-        self.pass(|| {
-            let listed = self.list(owner, now);
-            let found = listed.iter().find(|(_, listed)| listed.handle == handle);
-            let end = |key| self.end(key, End::Revoked, now, |_| true).is_some();
-            Ok(found.is_some_and(|(key, _)| end(key)))
-        })
+        self.pass(|| Ok(self.end_some(owner, now, |key| key.handle() == handle) > 0))
     }
 
     fn remove_by_user(
@@ -96,13 +91,8 @@ impl SessionStore for MemoryStore {
         except: Option<&Ticket>,
         now: UnixMillis,
     ) -> impl Future<Output = Result<usize, StoreError>> + Send {
-        self.pass(|| {
-            let listed = self.list(owner, now);
-            let others = listed.iter().map(|(key, _)| key);
-            let others = others.filter(|key| except.is_none_or(|kept| kept.key() != *key));
-            let end = |key| self.end(key, End::Revoked, now, |_| true).is_some();
-            Ok(others.filter(|key| end(key)).count())
-        })
+        let kept = except.map(Ticket::key);
+        self.pass(|| Ok(self.end_some(owner, now, |key| Some(key) != kept)))
     }
 
     fn remove_by_idp_sid(

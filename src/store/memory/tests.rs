@@ -202,7 +202,7 @@ fn everything_at_once_leaves_it_sound() {
                             store.end(&key(other), End::Revoked, now, |_| true);
                         }
                         1 => {
-                            store.move_to(&key(other), &key((1 << 40) | own), now);
+                            let _ = store.move_to(&key(other), &key((1 << 40) | own), now);
                         }
                         2 => {
                             let owner = Owner { tenant: "default", user: &user };

@@ -1,27 +1,37 @@
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
+use redis::cmd;
 use tempfile::TempDir;
 
+use super::names::{idp_name, owner_name};
 use super::*;
 use crate::effects::{Clock as _, SystemClock, random};
 use crate::identity::User;
+use crate::policy::agent::Agent;
 use crate::policy::session::SessionSecret;
 use crate::secret::Secret;
 use crate::store::conformance::{self, Bench, LIFETIMES, PER_USER, suite};
 use crate::store::{IdpSession, Tokens};
 
+/// With a capital letter on ports, with a small one on sockets.
+const READY: &str = "eady to accept connections";
+
 /// A server of our own, ended with the test.
 struct Server {
     folder: TempDir,
     process: Child,
+    /// What it says.
+    log: Receiver<String>,
     options: Vec<String>,
 }
 
 impl Server {
     /// `None`, and a word about it, where there is no redis-server; an error in CI.
-    async fn start(options: &[&str]) -> Option<Self> {
+    fn start(options: &[&str]) -> Option<Self> {
         let there = Command::new("redis-server").arg("--version").output().is_ok();
         if !there {
             assert!(std::env::var_os("CI").is_none(), "no redis-server: run .ci/setup");
@@ -30,9 +40,9 @@ impl Server {
         }
         let folder = tempfile::tempdir().unwrap();
         let options: Vec<_> = options.iter().map(|o| (*o).to_owned()).collect();
-        let process = launch(folder.path(), &options);
-        let server = Self { folder, process, options };
-        server.wait().await;
+        let (process, log) = launch(folder.path(), &options);
+        let server = Self { folder, process, log, options };
+        server.wait_for(READY);
         Some(server)
     }
 
@@ -40,20 +50,14 @@ impl Server {
         format!("redis+unix://{}", self.folder.path().join("socket").display())
     }
 
-    async fn wait(&self) {
-        let client = redis::Client::open(self.url()).unwrap();
-        let mut tries = 0;
+    /// Until it says so.
+    fn wait_for(&self, what: &str) {
         loop {
-            let ping = async {
-                let mut connection = client.get_multiplexed_async_connection().await?;
-                cmd("PING").query_async::<String>(&mut connection).await
-            };
-            match ping.await {
-                Ok(_) => return,
-                Err(error) => assert!(tries < 500, "redis-server does not come up: {error}"),
+            match self.log.recv_timeout(Duration::from_secs(10)) {
+                Ok(line) if line.contains(what) => return,
+                Ok(_) => {}
+                Err(error) => panic!("redis-server does not say `{what}`: {error}"),
             }
-            tries += 1;
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -65,7 +69,8 @@ impl Server {
 
     fn restart(&mut self) {
         let _ = std::fs::remove_file(self.folder.path().join("socket"));
-        self.process = launch(self.folder.path(), &self.options);
+        (self.process, self.log) = launch(self.folder.path(), &self.options);
+        self.wait_for(READY);
     }
 
     fn store(&self) -> RedisStore {
@@ -73,14 +78,23 @@ impl Server {
     }
 }
 
-fn launch(folder: &Path, options: &[String]) -> Child {
+fn launch(folder: &Path, options: &[String]) -> (Child, Receiver<String>) {
     let mut command = Command::new("redis-server");
     // Every write is on the disk before it is answered.
     command.args(["--port", "0", "--unixsocket"]).arg(folder.join("socket"));
     command.args(["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
     command.args(options).arg("--dir").arg(folder);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    let (say, log) = channel();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    // Reads to the end, also when nobody listens any more: a full pipe would stop the server.
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let _ = say.send(line);
+        }
+    });
+    (process, log)
 }
 
 impl Drop for Server {
@@ -114,9 +128,15 @@ mod conforms {
     use super::*;
 
     async fn bench() -> Option<Bench<RedisStore>> {
-        let server = Server::start(&[]).await?;
+        // A receiver of lines is for one thread at a time.
+        let server = Server::start(&[])?;
         let store = Arc::new(server.store());
-        Some(Bench { store, start: present(), lists: true, kept: Some(Arc::new(server)) })
+        Some(Bench {
+            store,
+            start: present(),
+            lists: true,
+            kept: Some(Arc::new(Mutex::new(server))),
+        })
     }
 
     suite!(bench());
@@ -139,7 +159,7 @@ async fn conforms_on_a_cluster() {
         "--cluster-enabled",
         "yes",
     ];
-    let Some(server) = Server::start(&options).await else { return };
+    let Some(server) = Server::start(&options) else { return };
     let mut connection = redis::Client::open(server.url())
         .unwrap()
         .get_multiplexed_async_connection()
@@ -149,23 +169,17 @@ async fn conforms_on_a_cluster() {
     slots.exec_async(&mut connection).await.unwrap();
     let url = format!("redis://127.0.0.1:{port}");
     let store = RedisStore::new(&url, true, LIFETIMES, PER_USER).unwrap();
-    let mut tries = 0;
-    // It takes a moment until the cluster believes that it is whole.
-    while let Err(error) = store.create(&ticket(), session(User::named("x")), None, present()).await
-    {
-        assert!(tries < 20, "{error}");
-        tries += 1;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    server.wait_for("Cluster state changed: ok");
     let bench = Bench {
         store: Arc::new(store),
         start: present(),
         lists: true,
-        kept: Some(Arc::new(server)),
+        kept: Some(Arc::new(Mutex::new(server))),
     };
     conformance::what_was_stored_comes_back(bench.clone()).await;
     conformance::a_slow_request_does_not_undo_a_logout(bench.clone()).await;
     conformance::of_many_rotations_one_succeeds(bench.clone()).await;
+    conformance::a_move_does_not_escape_a_logout_of_everything(bench.clone()).await;
     conformance::a_user_has_a_share_and_the_oldest_goes(bench.clone()).await;
     conformance::a_list_of_one_s_own(bench.clone()).await;
     conformance::logouts_that_begin_at_the_provider(bench).await;
@@ -173,7 +187,7 @@ async fn conforms_on_a_cluster() {
 
 #[tokio::test]
 async fn two_instances_share_one_store() {
-    let Some(server) = Server::start(&[]).await else { return };
+    let Some(server) = Server::start(&[]) else { return };
     let (here, there) = (server.store(), server.store());
     let (ticket, now) = (ticket(), present());
     here.create(&ticket, session(User::named("ada")), None, now).await.unwrap();
@@ -192,7 +206,7 @@ async fn two_instances_share_one_store() {
 
 #[tokio::test]
 async fn nothing_is_lost_when_the_server_dies_and_comes_back() {
-    let Some(mut server) = Server::start(&[]).await else { return };
+    let Some(mut server) = Server::start(&[]) else { return };
     let store = server.store();
     let (kept, ended, now) = (ticket(), ticket(), present());
     store.create(&kept, session(User::named("ada")), None, now).await.unwrap();
@@ -207,7 +221,6 @@ async fn nothing_is_lost_when_the_server_dies_and_comes_back() {
         assert!(store.ready().await.is_err());
 
         server.restart();
-        server.wait().await;
         // The first question after the return is answered.
         let found = store.touch(&kept, now).await;
         assert!(matches!(found, Ok(Found::Live(_))), "{found:?}");
@@ -218,7 +231,7 @@ async fn nothing_is_lost_when_the_server_dies_and_comes_back() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_not_waited_for() {
-    let Some(server) = Server::start(&[]).await else { return };
+    let Some(server) = Server::start(&[]) else { return };
     let store = server.store();
     let (ticket, now) = (ticket(), present());
     store.create(&ticket, session(User::named("ada")), None, now).await.unwrap();
@@ -243,7 +256,7 @@ async fn timed<T>(what: impl Future<Output = T>) -> (T, Duration) {
 
 #[tokio::test]
 async fn a_full_server_refuses_the_login() {
-    let Some(server) = Server::start(&["--maxmemory", "1mb"]).await else { return };
+    let Some(server) = Server::start(&["--maxmemory", "100kb"]) else { return };
     let error =
         server.store().create(&ticket(), session(User::named("ada")), None, present()).await;
     assert_eq!(error, Err(StoreError::Full));
@@ -251,7 +264,7 @@ async fn a_full_server_refuses_the_login() {
 
 #[tokio::test]
 async fn a_dump_is_useless() {
-    let Some(mut server) = Server::start(&[]).await else { return };
+    let Some(mut server) = Server::start(&[]) else { return };
     let store = server.store();
     let user = User::from_parts("ada-lovelace", "the-tenant", "{\"email\":\"ada@example.com\"}");
     let (ticket, to, now) = (ticket(), ticket(), present());
@@ -287,7 +300,7 @@ fn find(bytes: &[u8], part: &[u8]) -> bool {
 
 #[tokio::test]
 async fn whoever_writes_to_the_server_can_neither_swap_nor_prolong() {
-    let Some(server) = Server::start(&[]).await else { return };
+    let Some(server) = Server::start(&[]) else { return };
     let store = server.store();
     let (one, other, now) = (ticket(), ticket(), present());
     for ticket in [&one, &other] {
@@ -305,7 +318,7 @@ async fn whoever_writes_to_the_server_can_neither_swap_nor_prolong() {
 /// The moment between a look and a change, which no request is fast enough to hit on purpose.
 #[tokio::test]
 async fn a_change_after_the_end_writes_nothing() {
-    let Some(server) = Server::start(&[]).await else { return };
+    let Some(server) = Server::start(&[]) else { return };
     let store = server.store();
     let (ended, unknown, now) = (ticket(), ticket(), present());
     store.create(&ended, session(User::named("ada")), None, now).await.unwrap();
@@ -328,7 +341,7 @@ async fn a_change_after_the_end_writes_nothing() {
 
 #[tokio::test]
 async fn the_server_itself_forgets() {
-    let Some(server) = Server::start(&[]).await else { return };
+    let Some(server) = Server::start(&[]) else { return };
     let store = server.store();
     let (ticket, now) = (ticket(), present());
     let stored = store.create(&ticket, session(User::named("ada")), None, now).await.unwrap();
@@ -340,7 +353,7 @@ async fn the_server_itself_forgets() {
     let until_the_end = left(session.clone()).await;
     assert!(until_the_end <= LIFETIMES.idle + REMEMBERED);
     assert!(until_the_end > LIFETIMES.idle / 2 + REMEMBERED);
-    for list in idp_names(&stored).into_iter().chain([owner_name(stored.owner())]) {
+    for list in lists(&stored) {
         assert!(left(list).await <= LIFETIMES.absolute);
     }
     // Use moves the end; the absolute one is never passed.
@@ -352,6 +365,125 @@ async fn the_server_itself_forgets() {
     assert!(left(session.clone()).await <= LIFETIMES.absolute + REMEMBERED);
     store.remove(&ticket, now).await.unwrap();
     assert!(left(session).await <= REMEMBERED);
+}
+
+async fn members(store: &RedisStore, list: &str) -> usize {
+    store.command(cmd("ZCARD").arg(list)).await.unwrap()
+}
+
+fn some_lists() -> [String; 3] {
+    let owner = Owner { tenant: "default", user: "ada" };
+    let issuer = "https://id.example";
+    [owner_name(owner), idp_name("sid", issuer, "a-sid"), idp_name("sub", issuer, "a-sub")]
+}
+
+#[tokio::test]
+async fn what_ends_leaves_every_list_that_names_it() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (store, now) = (server.store(), present());
+    let owner = Owner { tenant: "default", user: "ada" };
+    for way in ["logout", "handle", "user", "sid", "sub", "login", "move", "share"] {
+        let (one, two) = (ticket(), ticket());
+        store.create(&one, session(User::named("ada")), None, now).await.unwrap();
+        match way {
+            "logout" => assert!(store.remove(&one, now).await.unwrap().is_some()),
+            "handle" => {
+                let ended = store.remove_by_handle(owner, one.key().handle(), now).await;
+                assert_eq!(ended, Ok(true));
+            }
+            "user" => assert_eq!(store.remove_by_user(owner, None, now).await, Ok(1)),
+            "sid" => {
+                let ended = store.remove_by_idp_sid("https://id.example", "a-sid", now).await;
+                assert_eq!(ended, Ok(1));
+            }
+            "sub" => {
+                let ended = store.remove_by_idp_sub("https://id.example", "a-sub", now).await;
+                assert_eq!(ended, Ok(1));
+            }
+            "login" => {
+                let session = session(User::named("ada"));
+                store.create(&two, session, Some(&one), now).await.unwrap();
+            }
+            "move" => assert!(store.rotate(&one, &two, now).await.unwrap().live().is_some()),
+            _ => {
+                for _ in 0..2 * PER_USER {
+                    store.create(&ticket(), session(User::named("ada")), None, now).await.unwrap();
+                }
+            }
+        }
+        let left = match way {
+            "login" | "move" => 1,
+            "share" => PER_USER,
+            _ => 0,
+        };
+        for list in some_lists() {
+            assert_eq!(members(&store, &list).await, left, "{way}: {list}");
+        }
+        store.remove_by_user(owner, None, now).await.unwrap();
+    }
+}
+
+/// Sessions that end by themselves, with no script to take them off anything.
+#[tokio::test]
+async fn lists_drop_what_has_ended_by_itself() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (store, start) = (server.store(), present());
+    let step = LIFETIMES.absolute / 6;
+    let mut now = start;
+    for _ in 0..30 {
+        // Another user each time, but one subject and one session at the provider.
+        let user = User::named(&format!("user-{}", now.0));
+        store.create(&ticket(), session(user), None, now).await.unwrap();
+        now = now.after(step);
+    }
+    for list in &some_lists()[1..] {
+        assert!(members(&store, list).await <= 7, "{list}");
+    }
+    // The youngest decides how long a list lives, also after it has moved.
+    let (from, to) = (ticket(), ticket());
+    let stored = store.create(&from, session(User::named("ada")), None, now).await.unwrap();
+    let later = now.after(LIFETIMES.idle / 2);
+    assert!(store.rotate(&from, &to, later).await.unwrap().live().is_some());
+    for list in lists(&stored) {
+        let ends: u64 = store.command(cmd("PEXPIRETIME").arg(&list)).await.unwrap();
+        assert_eq!(ends, now.after(LIFETIMES.absolute).0, "{list}");
+    }
+}
+
+/// A move, step by step, and what may come in between.
+#[tokio::test]
+async fn a_move_can_be_stopped_at_each_step() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (store, now) = (server.store(), present());
+    let owner = Owner { tenant: "default", user: "ada" };
+    for steps in 1..=3 {
+        let (from, to) = (ticket(), ticket());
+        let stored = store.create(&from, session(User::named("ada")), None, now).await.unwrap();
+        store.announce(&to, &stored, now).await.unwrap();
+        assert_eq!(store.get(&to, now).await, Ok(Found::Nothing));
+        assert_eq!(store.list_by_user(owner, now).await.unwrap().len(), 1);
+        if steps > 1 {
+            store.end_of(&from, IfLost::Tell).await.unwrap().unwrap();
+            assert_eq!(store.list_by_user(owner, now).await.unwrap().len(), 0);
+        }
+        if steps > 2 {
+            assert!(store.arrive(&to, &stored).await.unwrap());
+            assert!(store.arrive(&to, &stored).await.unwrap(), "asked again");
+        }
+        store.remove_by_user(owner, None, now).await.unwrap();
+        if steps == 1 {
+            assert!(store.end_of(&from, IfLost::Tell).await.unwrap().is_none());
+        }
+        if steps < 3 {
+            assert!(!store.arrive(&to, &stored).await.unwrap());
+        }
+        for ticket in [&from, &to] {
+            assert_eq!(store.get(ticket, now).await, Ok(Found::Revoked), "{steps}");
+        }
+        for list in some_lists() {
+            assert_eq!(members(&store, &list).await, 0, "{steps}: {list}");
+        }
+    }
 }
 
 #[test]
