@@ -188,8 +188,11 @@ impl MemoryStore {
         if !self.budget.exchange(freed, needed) {
             return false;
         }
+        // Changes take no ring: what went may have grown or shrunk since it was counted.
+        let mut went = Load::default();
         for (key, end) in &gone {
-            if self.take_out(&mut rings, key, *end, now).is_some() {
+            if let Some(stored) = self.take_out(&mut rings, key, *end, now) {
+                went = [went, load_of(&stored)].into_iter().sum();
                 let cause = match end {
                     End::Expired => &self.tally.expired,
                     End::Revoked if replaces == Some(key) => &self.tally.replaced,
@@ -198,6 +201,7 @@ impl MemoryStore {
                 tally::add(cause, 1);
             }
         }
+        self.budget.correct(freed, went);
         self.put_in(&mut rings, key, stored.clone(), now);
         true
     }

@@ -74,6 +74,14 @@ impl Budget {
         false
     }
 
+    /// So much went, and not what was counted for it.
+    pub(super) fn correct(&self, counted: Load, went: Load) {
+        // Sums wrap, and come out right when all have been made.
+        self.sessions.fetch_add(counted.sessions, Ordering::Relaxed);
+        self.bytes.fetch_add(counted.bytes, Ordering::Relaxed);
+        self.give_back(went);
+    }
+
     pub(super) fn give_back(&self, load: Load) {
         self.sessions.fetch_sub(load.sessions, Ordering::Relaxed);
         self.bytes.fetch_sub(load.bytes, Ordering::Relaxed);

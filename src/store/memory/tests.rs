@@ -1,6 +1,9 @@
 use std::future::Ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::identity::User;
@@ -222,6 +225,78 @@ fn everything_at_once_leaves_it_sound() {
     assert_sound(&store, held);
     assert_eq!(sweep(&store, START.after(Duration::from_hours(24))), held);
     assert_sound(&store, 0);
+}
+
+fn metadata(length: usize) -> Change {
+    let metadata = serde_json::value::to_raw_value(&"x".repeat(length)).ok();
+    Change { metadata, tokens: None }
+}
+
+/// Changes take no ring, so they come between what a login counts and what it takes out.
+#[test]
+fn sessions_that_change_while_they_go_are_counted_as_they_went() {
+    let store = store(1000, 1);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut n = 0;
+            while !over.load(Ordering::Relaxed) {
+                n += 1;
+                for user in 0..4 {
+                    // Whatever session that user has.
+                    let owner = Owner { tenant: "default", user: &format!("user{user}") };
+                    for (key, _) in store.list(owner, START) {
+                        for version in 0..4 {
+                            let _ = store.change(&key, version, metadata(n % 7 * 30), START);
+                        }
+                    }
+                }
+            }
+        });
+        for n in 0..40_000 {
+            add(&store, n, &format!("user{}", n % 4), START).unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_sound(&store, 4);
+}
+
+proptest! {
+    /// Whatever happens in whatever order, what is accounted is what is there.
+    #[test]
+    fn what_is_accounted_is_what_is_there(
+        steps in proptest::collection::vec((0u8..7, 0u64..24, 0usize..200), 0..150),
+        lru: bool,
+        max_bytes in 1_000usize..8_000,
+    ) {
+        let evict = if lru { Evict::LeastRecentlyUsed } else { Evict::Nobody };
+        let store = MemoryStore::new(LIFETIMES, StoreLimits { max_bytes, evict, ..limits(16, 3) });
+        let (mut now, mut fresh) = (START, 1 << 20);
+        for (step, n, size) in steps {
+            now = now.after(Duration::from_millis(n * 100));
+            let user = User::from_parts(&format!("user{}", n % 5), "", &"x".repeat(size));
+            let version = u32::try_from(size % 3).unwrap();
+            match step {
+                0 if store.look_up(&key(n), false, now) == Found::Nothing => {
+                    let _ = store.add(&key(n), NewSession::of(user), None, now);
+                }
+                0 | 1 => {
+                    fresh += 1;
+                    let _ = store.add(&key(fresh), NewSession::of(user), Some(&key(n)), now);
+                }
+                2 => { let _ = store.change(&key(n), version, metadata(size), now); }
+                3 => { store.end(&key(n), End::Revoked, now, |_| true); }
+                4 => {
+                    fresh += 1;
+                    let _ = store.move_to(&key(n), &key(fresh), now);
+                }
+                5 => drop(store.look_up(&key(n), true, now)),
+                _ => { sweep(&store, now); }
+            }
+            assert_sound(&store, store.len());
+            prop_assert!(store.bytes() <= max_bytes && store.len() <= 16);
+        }
+    }
 }
 
 #[test]
