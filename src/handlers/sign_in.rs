@@ -27,7 +27,7 @@ pub(super) async fn begin(
     let return_to = app.return_urls.resolve(return_url.as_deref());
     if let Some(oidc) = &app.oidc {
         let hints = Hints { login_hint, idp_hint, tenant_name, tenant_custom_domain };
-        return to_provider(app, oidc, visitor, return_to.as_str(), &hints, 0).await;
+        return to_provider(app, oidc, visitor, return_to.as_str(), &hints, None).await;
     }
     if let Some(page) = &app.login_page {
         return page::redirect(&with_return_url(page, return_url.as_deref(), &return_to));
@@ -47,23 +47,25 @@ fn with_return_url(page: &str, asked: Option<&str>, return_to: &ReturnTo) -> Str
     format!("{page}{separator}return_url={}{fragment}", value.collect::<String>())
 }
 
+/// Begins an attempt; `retries` is the state of the one before it.
 async fn to_provider(
     app: &App,
     oidc: &Oidc,
     visitor: &Visitor,
     return_to: &str,
     hints: &Hints,
-    retries: u8,
+    retries: Option<&str>,
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
     let random = std::array::from_fn(|_| app.ids.session_secret());
-    let attempt = Attempt::new(random, return_to, retries, now);
+    let number = retries.map_or(0, |state| Attempt::retries(state).saturating_add(1));
+    let attempt = Attempt::new(random, return_to, number, now);
     let url = match oidc.provider.authorize_url(&attempt, hints, now).await {
         Ok(url) => url,
         Err(error) => return Ok(failed(app, visitor, Failure::Unreachable, Some(&error))),
     };
     let mut response = page::redirect(url.as_str())?;
-    for cookie in oidc.attempts.begin(visitor.headers(), &attempt) {
+    for cookie in oidc.attempts.begin(visitor.headers(), &attempt, retries) {
         set_cookie(&mut response, cookie)?;
     }
     Ok(response)
@@ -73,10 +75,11 @@ async fn to_provider(
 pub(super) async fn callback(
     app: &App,
     visitor: &Visitor,
-    query: CallbackQuery,
+    mut query: CallbackQuery,
 ) -> Result<Response, ApiError> {
     let oidc = app.oidc.as_ref().ok_or(ApiError::NotFound)?;
-    let state = query.state.as_deref().unwrap_or_default();
+    let state = query.state.take().unwrap_or_default();
+    let state = state.as_str();
     let (attempt, clear) = oidc.attempts.take(visitor.headers(), state, app.clock.now());
     let tried = Attempt::retries(state);
     let return_to = match &attempt {
@@ -94,7 +97,7 @@ pub(super) async fn callback(
         },
         Err((failure, Recovery::Retry, _)) if tried < MAX_RETRIES => {
             tracing::info!(event = "login_retried", code = failure.code(), "signing in once more");
-            to_provider(app, oidc, visitor, &return_to, &Hints::default(), tried + 1).await?
+            to_provider(app, oidc, visitor, &return_to, &Hints::default(), Some(state)).await?
         }
         Err((failure, _, error)) => failed(app, visitor, failure, error.as_ref()),
     };

@@ -81,12 +81,19 @@ impl AttemptCookies {
     }
 
     /// The `Set-Cookie` values of a new attempt: its own, and deletions of those that are one too
-    /// many, the oldest first.
-    pub(crate) fn begin(&self, headers: &HeaderMap, attempt: &Attempt) -> Vec<String> {
+    /// many, the oldest first. The one that it `retries` has been used up: it takes no place, or
+    /// its retry would push out that of another tab.
+    pub(crate) fn begin(
+        &self,
+        headers: &HeaderMap,
+        attempt: &Attempt,
+        retries: Option<&str>,
+    ) -> Vec<String> {
         let name = self.name(&attempt.state);
+        let used_up = retries.map(|state| self.name(state));
         let mut others: Vec<_> = self
             .all(headers)
-            .filter(|cookie| cookie.name() != name)
+            .filter(|cookie| cookie.name() != name && Some(cookie.name()) != used_up.as_deref())
             .map(|cookie| {
                 let started = self.open(cookie.name(), cookie.value()).map_or(0, |a| a.started);
                 (started, cookie.name().to_owned())
@@ -209,7 +216,7 @@ mod tests {
     fn an_attempt_comes_back_once_to_its_own_browser() {
         let (cookies, attempt) = (cookies(1), attempt(7, NOW));
         let mut jar = Vec::new();
-        let lines = cookies.begin(&HeaderMap::new(), &attempt);
+        let lines = cookies.begin(&HeaderMap::new(), &attempt, None);
         let headers = send(&mut jar, &lines);
         assert!(
             lines[0].ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=600"),
@@ -244,7 +251,7 @@ mod tests {
     fn a_cookie_opens_under_its_own_name_and_keys_only() {
         let attempt = attempt(7, NOW);
         let mut jar = Vec::new();
-        let headers = send(&mut jar, &cookies(1).begin(&HeaderMap::new(), &attempt));
+        let headers = send(&mut jar, &cookies(1).begin(&HeaderMap::new(), &attempt, None));
         assert_eq!(cookies(2).take(&headers, &attempt.state, NOW).0, None, "another key");
         jar[0].0.replace_range(13..14, "z");
         let state = format!("z{}", &attempt.state[1..]);
@@ -260,7 +267,7 @@ mod tests {
         let attempts: Vec<_> =
             (0..5).map(|n| attempt(n * 10, NOW.after(Duration::from_secs(n.into())))).collect();
         for (n, attempt) in attempts.iter().enumerate() {
-            let lines = cookies.begin(&headers, attempt);
+            let lines = cookies.begin(&headers, attempt, None);
             assert_eq!(lines.len(), if n < MAX_ATTEMPTS { 1 } else { 2 });
             headers = send(&mut jar, &lines);
         }
@@ -270,9 +277,29 @@ mod tests {
         // What is not ours goes before what is.
         jar.push(("__Host-login-garbage".to_owned(), "x".to_owned()));
         let headers = send(&mut jar, &[]);
-        let lines = cookies.begin(&headers, &attempt(90, NOW));
+        let lines = cookies.begin(&headers, &attempt(90, NOW), None);
         assert!(lines[0].starts_with("__Host-login-garbage=;"), "{lines:?}");
         assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn a_retry_takes_the_place_of_what_it_retries() {
+        let cookies = cookies(1);
+        let (mut jar, mut headers) = (Vec::new(), HeaderMap::new());
+        let attempts: Vec<_> =
+            (0..3).map(|n| attempt(n * 10, NOW.after(Duration::from_secs(n.into())))).collect();
+        for attempt in &attempts {
+            headers = send(&mut jar, &cookies.begin(&headers, attempt, None));
+        }
+        let (taken, clear) = cookies.take(&headers, &attempts[2].state, NOW);
+        let retry = attempt(90, NOW.after(Duration::from_secs(9)));
+        let state = taken.unwrap().state;
+        let mut lines = cookies.begin(&headers, &retry, Some(&state));
+        lines.extend(clear);
+        let headers = send(&mut jar, &lines);
+        let open = |a: &Attempt| cookies.take(&headers, &a.state, NOW).0.is_some();
+        assert!(attempts[..2].iter().all(open), "other tabs'");
+        assert!(open(&retry) && !open(&attempts[2]));
     }
 
     #[test]
