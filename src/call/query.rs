@@ -35,7 +35,8 @@ pub(crate) struct CallbackQuery {
 impl LoginQuery {
     /// # Errors
     ///
-    /// [`ApiError::InvalidQuery`] for a parameter that is given twice, or a hint that is too long.
+    /// [`ApiError::InvalidQuery`] for a parameter that is given twice, or a hint that is too long or
+    /// has control characters.
     pub(crate) fn parse(raw: &str) -> Result<Self, ApiError> {
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
@@ -50,6 +51,10 @@ impl LoginQuery {
                 }
                 _ => continue,
             };
+            if name != "return_url" && value.chars().any(char::is_control) {
+                let expected = "without control characters";
+                return Err(ApiError::InvalidQuery { name, expected });
+            }
             put(name, place, value, limit)?;
         }
         Ok(query)
@@ -122,6 +127,9 @@ mod tests {
             ("return_url=/a&return%5furl=/b", Some("return_url")),
             ("login_hint=a&x=1&login_hint=b", Some("login_hint")),
             (&format!("tenant_name={}", "x".repeat(256)), Some("tenant_name")),
+            ("login_hint=a%0d%0ab", Some("login_hint")),
+            ("idp_hint=%00", Some("idp_hint")),
+            ("tenant_custom_domain=a%C2%85b", Some("tenant_custom_domain")),
             ("unknown=1&unknown=2", None),
         ] {
             let got = LoginQuery::parse(raw).err().map(|e| e.code());

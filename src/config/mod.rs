@@ -115,6 +115,7 @@ impl Config {
         let mut document = Document::parse(text, path)?;
         let dev = read_dev(&mut document);
         let server = server::read(&mut document, dev.enabled);
+        let oidc = oidc::read_oidc(&mut document, dev.enabled, server.public_origin.as_ref());
         let (session, cross_site) = session::read(&mut document, server.public_origin.as_ref());
         let (rules, token_cookie) = csrf::read(
             &mut document,
@@ -123,7 +124,6 @@ impl Config {
         );
         let own = server.public_origin.as_ref().filter(|_| cross_site == CrossSite::Refused);
         let (cors, frontend) = read_cors(&mut document, &rules.header, own);
-        let oidc = oidc::read_oidc(&mut document, dev.enabled, server.public_origin.as_ref());
         let by_provider = document.has("oidc");
         let (accounts, login_page) = read_auth(&mut document, dev.enabled || by_provider);
         let return_url = oidc::read_return_url(&mut document, frontend.first(), &frontend);

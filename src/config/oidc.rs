@@ -8,7 +8,9 @@ use url::Url;
 
 use crate::config::reader::{Document, Section};
 use crate::config::where_to;
-use crate::identity::oidc::{ClientAuth, Endpoints, OidcSettings, SigningAlg, SigningAlgError};
+use crate::identity::oidc::{
+    ClientAuth, Endpoints, HintParams, OidcSettings, SigningAlg, SigningAlgError,
+};
 use crate::policy::origin::Origin;
 
 /// What the service itself puts into the request; nobody else may.
@@ -24,6 +26,10 @@ const RESERVED: [&str; 10] = [
     "scope",
     "state",
 ];
+
+/// Servers on the way refuse longer ones.
+const MAX_URL_BYTES: usize = 2048;
+const MAX_PARAM_BYTES: usize = 255;
 
 /// `[return_url]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +88,7 @@ pub(super) fn read_oidc(
         let userinfo = s.value("userinfo").unwrap_or(true);
         let params = read_params(s);
         let hints = s.value("hint_params").unwrap_or_default();
+        check_hints(s, &hints, &params);
         if !s.is_present() {
             return None;
         }
@@ -202,7 +209,7 @@ fn read_redirect_uri(s: &mut Section<'_, '_>, public_origin: Option<&Origin>) ->
             s.fault("redirect_uri", Some(text), "redirect_uri_off_origin", "it is not on server.public_origin, so the answer of the provider would go to somebody else", &mend);
             None
         }
-        Ok(url) if url.fragment().is_none() && url.username().is_empty() => Some(url),
+        Ok(url) if is_callback(&url, &text) => Some(url),
         _ => {
             s.fault(
                 "redirect_uri",
@@ -214,6 +221,17 @@ fn read_redirect_uri(s: &mut Section<'_, '_>, public_origin: Option<&Origin>) ->
             None
         }
     }
+}
+
+/// Without a fragment (RFC 6749 §3.1.2), and without a query: what the provider appends would stand
+/// beside it. The parser swallows blanks and line breaks, and the provider compares letter by letter.
+fn is_callback(url: &Url, text: &str) -> bool {
+    text.len() <= MAX_URL_BYTES
+        && text.bytes().all(|b| b.is_ascii_graphic())
+        && url.fragment().is_none()
+        && url.query().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
 }
 
 fn read_algs(s: &mut Section<'_, '_>) -> Vec<SigningAlg> {
@@ -272,16 +290,48 @@ fn read_endpoints(s: &mut Section<'_, '_>, dev: bool) -> Option<Endpoints> {
 
 fn read_params(s: &mut Section<'_, '_>) -> Vec<(String, String)> {
     let params = s.value::<BTreeMap<String, String>>("params").unwrap_or_default();
-    for name in params.keys().filter(|name| RESERVED.contains(&name.as_str())) {
-        s.fault(
-            "params",
-            Some(name.clone()),
-            "param_reserved",
-            "the service itself writes this parameter",
-            "leave it out",
-        );
+    for (name, value) in &params {
+        check_param(s, "params", name);
+        if value.len() > MAX_PARAM_BYTES || value.chars().any(char::is_control) {
+            let reason = format!(
+                "its value is longer than {MAX_PARAM_BYTES} bytes, or has control characters"
+            );
+            s.fault(
+                "params",
+                Some(name.clone()),
+                "param_malformed",
+                &reason,
+                "shorten it, or leave it out",
+            );
+        }
     }
     params.into_iter().collect()
+}
+
+/// Each name stands in the request once, or nobody knows which of two counts.
+fn check_hints(s: &mut Section<'_, '_>, hints: &HintParams, params: &[(String, String)]) {
+    let HintParams { idp_hint, tenant_name, tenant_custom_domain } = hints;
+    let mut seen: Vec<&str> = params.iter().map(|(name, _)| name.as_str()).collect();
+    seen.push("login_hint");
+    for name in [idp_hint, tenant_name, tenant_custom_domain].into_iter().flatten() {
+        check_param(s, "hint_params", name);
+        if seen.contains(&name.as_str()) {
+            let reason = "the request has a parameter of this name already";
+            s.fault("hint_params", Some(name.clone()), "param_twice", reason, "write it once");
+        }
+        seen.push(name);
+    }
+}
+
+fn check_param(s: &mut Section<'_, '_>, key: &'static str, name: &str) {
+    let (code, reason, mend) = if RESERVED.contains(&name) {
+        ("param_reserved", "the service itself writes this parameter", "leave it out")
+    } else if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_graphic()) {
+        ("param_malformed", "not the name of a parameter", "write a name such as \"connection\"")
+    } else {
+        return;
+    };
+    s.fault(key, Some(name.to_owned()), code, reason, mend);
 }
 
 /// Where logins lead. Without a list: to the frontends that may call us with credentials.

@@ -78,9 +78,15 @@ pub(super) fn read(
 ) -> (Option<SessionConfig>, CrossSite) {
     let base = document.directory();
     let redis = read_redis(document);
+    let by_provider = document.has("oidc");
     document.section("session", |s| {
         let keys = read_keys(s);
         let store = read_store(s, &base, keys.is_some(), redis);
+        if matches!(store, StoreConfig::Redis(_)) && by_provider && keys.is_none() && !s.is_bad("keys") {
+            // In memory there is one instance, and a restart ends its sessions as well.
+            let reason = "instances that share sessions finish each other's logins at the provider, and without session.keys none can open the login cookie of another";
+            s.fault("keys", None, "session_keys_missing", reason, KEYGEN);
+        }
         let lifetimes = read_lifetimes(s);
         let limits = StoreLimits {
             max_sessions: s.within("max_sessions", 1..=100_000_000).unwrap_or(1_000_000),

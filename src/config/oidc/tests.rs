@@ -99,6 +99,60 @@ fn refusals() {
             "redirect_uri_off_origin",
         ),
         ("a path", ("[oidc]", "[oidc]\nredirect_uri = \"/cb\""), "redirect_uri_malformed"),
+        (
+            "a fragment",
+            ("[oidc]", "[oidc]\nredirect_uri = \"https://api.example.com/cb#x\""),
+            "redirect_uri_malformed",
+        ),
+        (
+            "a query",
+            ("[oidc]", "[oidc]\nredirect_uri = \"https://api.example.com/cb?x=1\""),
+            "redirect_uri_malformed",
+        ),
+        (
+            "a password",
+            ("[oidc]", "[oidc]\nredirect_uri = \"https://:x@api.example.com/cb\""),
+            "redirect_uri_malformed",
+        ),
+        (
+            "a line break",
+            ("[oidc]", "[oidc]\nredirect_uri = \"https://api.example.com/c\\nb\""),
+            "redirect_uri_malformed",
+        ),
+        (
+            "plain callback",
+            ("[oidc]", "[oidc]\nredirect_uri = \"http://api.example.com/cb\""),
+            "redirect_uri_off_origin",
+        ),
+        (
+            "a hint of ours",
+            ("[oidc]", "[oidc]\nhint_params = { idp_hint = \"redirect_uri\" }"),
+            "param_reserved",
+        ),
+        (
+            "a nameless hint",
+            ("[oidc]", "[oidc]\nhint_params = { idp_hint = \"\" }"),
+            "param_malformed",
+        ),
+        (
+            "a hint twice",
+            ("[oidc]", "[oidc]\nhint_params = { idp_hint = \"a\", tenant_name = \"a\" }"),
+            "param_twice",
+        ),
+        (
+            "login_hint twice",
+            ("[oidc]", "[oidc]\nhint_params = { tenant_name = \"login_hint\" }"),
+            "param_twice",
+        ),
+        ("two lines", ("[oidc]", "[oidc]\nparams = { prompt = \"a\\nb\" }"), "param_malformed"),
+        (
+            "instances without keys",
+            (
+                "[oidc]",
+                "[session]\nstore = \"redis\"\n[redis]\nurl = \"redis://127.0.0.1\"\n[oidc]",
+            ),
+            "session_keys_missing",
+        ),
         ("unsigned", ("[oidc]", "[oidc]\nalgs = [\"RS256\", \"none\"]"), "alg_none"),
         ("shared secret", ("[oidc]", "[oidc]\nalgs = [\"HS256\"]"), "alg_shared_secret"),
         ("made up", ("[oidc]", "[oidc]\nalgs = [\"RS1\"]"), "alg_unknown"),
