@@ -1,7 +1,7 @@
 //! Sessions in their cookies: sealed, so that browsers can neither read nor change them.
 //!
-//! Nothing is kept here but the ends of sessions, and those only as long as the process lives. That
-//! is the price of this store: another instance, or this one after a restart, takes a copied cookie
+//! Nothing is kept here but the ends of sessions and their most recent changes, and those only as
+//! long as the process lives. That is the price of this store: another instance, or this one after a restart, takes a copied cookie
 //! for good until its time is over, and nobody can list or end the sessions of other browsers.
 
 use std::future::ready;
@@ -25,6 +25,8 @@ const MAX_COOKIE_BYTES: usize = 4096;
 const PURPOSE: &str = "cookie v1";
 /// Ends that are remembered; the oldest are forgotten first.
 const MOST_ENDS: usize = 1 << 18;
+/// Changes that are remembered, at some three kilobytes each.
+const MOST_CHANGES: usize = 1 << 13;
 
 /// The store that keeps nothing.
 #[derive(Debug)]
@@ -32,7 +34,17 @@ pub struct CookieStore {
     seal: Seal,
     cookie_name: String,
     lifetimes: Lifetimes,
-    ended: RwLock<Graves>,
+    past: RwLock<Past>,
+}
+
+/// What happened to sessions that browsers may not know of yet.
+#[derive(Debug, Default)]
+struct Past {
+    ended: Graves,
+    /// Sessions as their last change left them. Of two answers under way at once the older may come
+    /// last, and the browser keeps its cookie: its refresh token is used up, and whoever shows it
+    /// again is taken for a thief.
+    changed: Graves<Stored>,
 }
 
 impl CookieStore {
@@ -40,7 +52,7 @@ impl CookieStore {
     #[must_use]
     pub fn new(keys: &KeyRing, cookie_name: &str, lifetimes: Lifetimes) -> Self {
         let (seal, cookie_name) = (keys.seal_for(PURPOSE), cookie_name.to_owned());
-        Self { seal, cookie_name, lifetimes, ended: RwLock::default() }
+        Self { seal, cookie_name, lifetimes, past: RwLock::default() }
     }
 
     fn sealed(&self, secret: &SessionSecret, stored: &Stored) -> String {
@@ -75,26 +87,26 @@ impl CookieStore {
 
     fn look_up(&self, ticket: &Ticket, now: UnixMillis) -> Found {
         let Some(held) = ticket.held() else { return Found::Nothing };
-        let ended = self.ended.read().unwrap_or_else(PoisonError::into_inner);
-        if ended.find(ticket.key(), now).is_some() {
+        let past = self.past.read().unwrap_or_else(PoisonError::into_inner);
+        if past.ended.find(ticket.key(), now).is_some() {
             return Found::Revoked;
         }
         if now > held.ends || self.lifetimes.is_expired(held.stored.activity, now) {
             return Found::Expired;
         }
-        Found::Live(held.stored.clone())
+        Found::Live(newest(&past, ticket.key(), &held.stored, now))
     }
 
-    /// Remembers the end of a session until its cookie ends by itself; false if it has ended
-    /// already.
-    fn end(&self, key: &StoreKey, stored: &Stored, now: UnixMillis) -> bool {
-        let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);
-        if ended.find(key, now).is_some() {
-            return false;
+    /// Remembers the end of a session until its cookie ends by itself; gives what it was, or
+    /// nothing if it has ended already.
+    fn end(&self, key: &StoreKey, stored: &Stored, now: UnixMillis) -> Option<Stored> {
+        let mut past = self.past.write().unwrap_or_else(PoisonError::into_inner);
+        if past.ended.find(key, now).is_some() {
+            return None;
         }
         let until = self.lifetimes.expires_at(stored.activity);
-        ended.bury(key, End::Revoked, now, until, MOST_ENDS);
-        true
+        past.ended.bury(key, End::Revoked, now, until, MOST_ENDS);
+        Some(newest(&past, key, stored, now))
     }
 
     fn begin(
@@ -120,23 +132,40 @@ impl CookieStore {
         now: UnixMillis,
     ) -> Result<Updated, StoreError> {
         let Found::Live(stored) = self.look_up(ticket, now) else { return Ok(Updated::Gone) };
+        let next = change.apply(&stored);
+        self.check_size(ticket.secret(), &next)?;
+        let mut past = self.past.write().unwrap_or_else(PoisonError::into_inner);
+        // Others may have changed or ended it since it was looked up.
+        if past.ended.find(ticket.key(), now).is_some() {
+            return Ok(Updated::Gone);
+        }
+        let stored = newest(&past, ticket.key(), &stored, now);
         if stored.version != version {
             return Ok(Updated::Stale(stored));
         }
-        let next = change.apply(&stored);
-        self.check_size(ticket.secret(), &next)?;
+        let until = self.lifetimes.expires_at(next.activity);
+        past.changed.bury(ticket.key(), next.clone(), now, until, MOST_CHANGES);
         Ok(Updated::Done(next))
     }
 
     fn move_to(&self, ticket: &Ticket, now: UnixMillis) -> Found {
         let found = self.look_up(ticket, now);
-        let Found::Live(mut stored) = found else { return found };
-        if !self.end(ticket.key(), &stored, now) {
-            return Found::Revoked;
-        }
+        let Found::Live(seen) = found else { return found };
+        let Some(mut stored) = self.end(ticket.key(), &seen, now) else { return Found::Revoked };
         stored.version = stored.version.wrapping_add(1);
         stored.activity.last_seen = stored.activity.last_seen.max(now);
         Found::Live(stored)
+    }
+}
+
+/// A session as its cookie has it, or as it was changed since, whichever came later. When it was
+/// last used is the cookie's word alone: a change does not prolong the life of a copy.
+fn newest(past: &Past, key: &StoreKey, held: &Stored, now: UnixMillis) -> Stored {
+    match past.changed.find(key, now) {
+        Some(changed) if changed.version > held.version => {
+            Stored { activity: held.activity, ..changed }
+        }
+        _ => held.clone(),
     }
 }
 
@@ -212,8 +241,7 @@ impl SessionStore for CookieStore {
         ticket: &Ticket,
         now: UnixMillis,
     ) -> impl Future<Output = Result<Option<Stored>, StoreError>> + Send {
-        let held = ticket.held().map(|held| held.stored.clone());
-        ready(Ok(held.filter(|stored| self.end(ticket.key(), stored, now))))
+        ready(Ok(ticket.held().and_then(|held| self.end(ticket.key(), &held.stored, now))))
     }
 
     fn list_by_user(
@@ -332,6 +360,33 @@ mod tests {
         let end = START.after(LIFETIMES.idle);
         assert!(matches!(store.look_up(&ticket, end), Found::Live(_)));
         assert_eq!(store.look_up(&ticket, UnixMillis(end.0 + 1)), Found::Expired);
+    }
+
+    /// Two requests at once: one uses the session, the other changes it. Whichever answer the browser
+    /// hears last, it has the change.
+    #[test]
+    fn a_late_answer_does_not_bring_an_older_session_back() {
+        let change =
+            |n: u32| Change { metadata: serde_json::value::to_raw_value(&n).ok(), tokens: None };
+        for late in ["use", "change"] {
+            let store = CookieStore::new(&ring(&[1]), "sid", LIFETIMES);
+            let cookie = log_in(&store, User::named("ada")).unwrap();
+            let ticket = store.read_ticket(&cookie).unwrap();
+            let Found::Live(used) = store.look_up(&ticket, START) else { panic!("not alive") };
+            let done = store.change(&ticket, 0, change(1), START);
+            let Ok(Updated::Done(changed)) = done else { panic!("{done:?}") };
+            let last = if late == "use" { &used } else { &changed };
+            let browser = store.read_ticket(&store.cookie_value(&ticket, last)).unwrap();
+            assert_eq!(store.look_up(&browser, START), Found::Live(changed.clone()), "{late}");
+            let again = store.change(&browser, 0, change(2), START);
+            assert_eq!(again, Ok(Updated::Stale(changed.clone())), "{late}");
+            let done = store.change(&browser, 1, change(2), START);
+            assert!(matches!(done, Ok(Updated::Done(_))), "{late}: {done:?}");
+            // What is given back at a logout is the newest, too.
+            let ended = tokio_test::block_on(store.remove(&browser, START)).unwrap().unwrap();
+            assert_eq!(ended.user.metadata(), "2", "{late}");
+            assert_eq!(store.look_up(&ticket, START), Found::Revoked, "{late}");
+        }
     }
 
     #[test]

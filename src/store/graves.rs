@@ -15,19 +15,25 @@ pub(super) enum End {
 /// Half of a key is enough to remember it by.
 type Name = [u8; 16];
 
-/// The most recent ends, so many and no more.
-#[derive(Debug, Default)]
-pub(super) struct Graves {
-    ends: HashMap<Name, (End, UnixMillis)>,
+/// The most recent ends, or whatever else is remembered of sessions: so many and no more.
+#[derive(Debug)]
+pub(super) struct Graves<T = End> {
+    ends: HashMap<Name, (T, UnixMillis)>,
     order: VecDeque<Name>,
 }
 
-impl Graves {
+impl<T> Default for Graves<T> {
+    fn default() -> Self {
+        Self { ends: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T: Clone> Graves<T> {
     /// Remembers an end until then; the oldest make room.
     pub(super) fn bury(
         &mut self,
         key: &StoreKey,
-        end: End,
+        end: T,
         now: UnixMillis,
         until: UnixMillis,
         most: usize,
@@ -45,8 +51,8 @@ impl Graves {
         }
     }
 
-    pub(super) fn find(&self, key: &StoreKey, now: UnixMillis) -> Option<End> {
-        self.ends.get(&name(key)).filter(|(_, until)| now <= *until).map(|(end, _)| *end)
+    pub(super) fn find(&self, key: &StoreKey, now: UnixMillis) -> Option<T> {
+        self.ends.get(&name(key)).filter(|(_, until)| now <= *until).map(|(end, _)| end.clone())
     }
 }
 
@@ -65,7 +71,7 @@ mod tests {
 
     #[test]
     fn ends_are_remembered_for_a_while_and_so_many() {
-        let mut graves = Graves::default();
+        let mut graves = Graves::<End>::default();
         let (now, end) = (UnixMillis(1_000), UnixMillis(2_000));
         for n in 0..4 {
             graves.bury(&key(n), End::Revoked, now, end, 3);
