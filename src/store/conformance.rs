@@ -384,12 +384,12 @@ where
         let session =
             NewSession { user: user.clone(), idp: Some(Arc::new(idp)), agent: Agent::default() };
         let browser = bench.log_in_with(session, None, bench.start).await.unwrap();
-        let (mover, first) = (bench.clone(), bench.ticket(&browser));
-        let moves = tokio::spawn(async move {
+        let (other, first) = (bench.clone(), bench.ticket(&browser));
+        let moving = tokio::spawn(async move {
             let mut tickets = vec![first];
             for _ in 0..4 {
                 let (from, to) = (tickets.last().unwrap(), ticket());
-                let moved = mover.store.rotate(from, &to, mover.start).await.unwrap();
+                let moved = other.store.rotate(from, &to, other.start).await.unwrap();
                 tickets.push(to);
                 if moved.live().is_none() {
                     break;
@@ -405,7 +405,7 @@ where
             _ => store.remove_by_idp_sub(issuer, user.id(), bench.start).await,
         };
         assert!(ended.is_ok());
-        for ticket in moves.await.unwrap() {
+        for ticket in moving.await.unwrap() {
             let found = store.get(&ticket, bench.start).await.unwrap();
             assert!(!matches!(found, Found::Live(_)), "round {round}");
         }

@@ -140,18 +140,11 @@ impl RedisStore {
     ) -> Result<usize, StoreError> {
         let lists = lists(stored);
         let mut put = self.scripts.put.key(session_name(ticket.key()));
-        self.fields(&mut put, ticket, stored);
+        write_fields(&mut put, ticket, stored);
         put.arg(lists.join(" ")).arg(self.forgotten_at(stored).0);
         // The session first: a list that names one which is not there yet would be mended too soon.
         let _: i64 = self.script(&put).await?;
         self.add_to(&lists, ticket.key(), stored.activity.created, now).await
-    }
-
-    /// The first five arguments of each script that writes a session.
-    fn fields(&self, script: &mut ScriptInvocation<'_>, ticket: &Ticket, stored: &Stored) {
-        let Activity { created, last_seen } = stored.activity;
-        script.arg(created.0).arg(last_seen.0).arg(stored.version);
-        script.arg(&stored.agent.to_bytes()[..]).arg(sealed(ticket, stored));
     }
 
     fn forgotten_at(&self, stored: &Stored) -> UnixMillis {
@@ -264,7 +257,7 @@ impl RedisStore {
     /// Whether the place was still kept: a logout of everything may have come in between.
     async fn arrive(&self, to: &Ticket, stored: &Stored) -> Result<bool, StoreError> {
         let mut arrive = self.scripts.arrive.key(session_name(to.key()));
-        self.fields(&mut arrive, to, stored);
+        write_fields(&mut arrive, to, stored);
         arrive.arg(self.forgotten_at(stored).0);
         Ok(self.script::<i64>(&arrive).await? == 1)
     }
@@ -288,6 +281,13 @@ fn open(ticket: &Ticket, answer: &Answer) -> Option<Stored> {
 fn sealed(ticket: &Ticket, stored: &Stored) -> Vec<u8> {
     let seal = Seal::of_secret(ticket.secret().expose(), PURPOSE);
     seal.seal(ticket.key().as_bytes(), &codec::encode(stored))
+}
+
+/// The first five arguments of each script that writes a session.
+fn write_fields(script: &mut ScriptInvocation<'_>, ticket: &Ticket, stored: &Stored) {
+    let Activity { created, last_seen } = stored.activity;
+    script.arg(created.0).arg(last_seen.0).arg(stored.version);
+    script.arg(&stored.agent.to_bytes()[..]).arg(sealed(ticket, stored));
 }
 
 fn decimal(field: &[u8]) -> Option<u64> {
