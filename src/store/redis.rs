@@ -131,13 +131,13 @@ impl RedisStore {
         script.arg(now.0).arg(millis(self.lifetimes.idle)).arg(millis(self.lifetimes.absolute));
     }
 
-    /// Writes a session, and then the lists that name it; gives how many its user has.
+    /// Writes a session, and then the lists that name it; gives the keys of all of its user's.
     async fn put(
         &self,
         ticket: &Ticket,
         stored: &Stored,
         now: UnixMillis,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
         let lists = lists(stored);
         let mut put = self.scripts.put.key(session_name(ticket.key()));
         write_fields(&mut put, ticket, stored);
@@ -184,12 +184,12 @@ impl RedisStore {
         now: UnixMillis,
     ) -> Result<Stored, StoreError> {
         let stored = session.starting(now);
-        let sessions = self.put(ticket, &stored, now).await?;
+        let ids = self.put(ticket, &stored, now).await?;
         if let Some(old) = replaces {
             self.end_of(old, IfLost::AskAgain).await?;
         }
-        if sessions > self.max_sessions_per_user {
-            self.make_room(ticket, stored.owner(), now).await?;
+        if ids.len() > self.max_sessions_per_user {
+            self.make_room(ticket, stored.owner(), &ids, now).await?;
         }
         Ok(stored)
     }

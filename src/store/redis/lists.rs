@@ -30,16 +30,16 @@ pub(super) struct Member {
 }
 
 impl RedisStore {
-    /// Adds a session to its lists; gives how many its user has.
+    /// Adds a session to its lists; gives the keys of all of its user's.
     pub(super) async fn add_to(
         &self,
         lists: &[String],
         key: &StoreKey,
         created: UnixMillis,
         now: UnixMillis,
-    ) -> Result<usize, StoreError> {
-        let mut first = 0;
-        // The user's last, so that the number is of the moment when all of them name it.
+    ) -> Result<Vec<String>, StoreError> {
+        let mut first = Vec::new();
+        // The user's last: it is the first of the lists, and the one that is asked for.
         for list in lists.iter().rev() {
             let mut index = self.scripts.index.key(list);
             index.arg(created.0).arg(encoded(key.as_bytes()));
@@ -62,16 +62,23 @@ impl RedisStore {
     }
 
     /// Beyond the user's share the oldest sessions go. Two logins at once may both choose the same
-    /// ones: each chooses by the order of all, and never itself.
+    /// ones: each chooses by the order of those that were there when it came, and never itself.
     pub(super) async fn make_room(
         &self,
         ticket: &Ticket,
         owner: Owner<'_>,
+        ids: &[String],
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let members = self.members(owner, now).await?;
-        let others = members.into_iter().filter(|m| m.listed.is_some() && m.key != *ticket.key());
-        let others: Vec<_> = others.map(|member| member.key).collect();
+        let (mut others, mut over) = (Vec::new(), Vec::new());
+        for (key, state) in self.known(ids, now).await? {
+            match state {
+                State::Live(_) if key != *ticket.key() => others.push(key),
+                State::Live(_) | State::Moving => {}
+                State::Revoked | State::Over => over.push(key),
+            }
+        }
+        self.drop_from(&owner_name(owner), &over).await?;
         let excess = (others.len() + 1).saturating_sub(self.max_sessions_per_user);
         self.end_all(&others[..excess]).await.map(|_| ())
     }

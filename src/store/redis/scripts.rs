@@ -75,13 +75,14 @@ return {'ended', s[6] or '', s[2], s[3], s[4], s[5]}
 ";
 
 /// Adds a session to a list, drops those whose longest time is over, and lets the list live as long
-/// as its youngest member may; gives their number.
+/// as its youngest member may; gives all of them, oldest first. What two logins see is nested: who comes
+/// later sees the earlier one, and never the other way round.
 const INDEX: &str = r"
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[3])
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 local youngest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
 redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(youngest) + tonumber(ARGV[4])))
-return redis.call('ZCARD', KEYS[1])
+return redis.call('ZRANGE', KEYS[1], 0, -1)
 ";
 
 /// The scripts, hashed once.
