@@ -33,12 +33,13 @@ pub(crate) enum Route {
     Sessions,
     Token,
     Backchannel,
+    Verify,
     Preflight,
     Other,
 }
 
 impl Route {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         "session",
         "login",
         "callback",
@@ -46,6 +47,7 @@ impl Route {
         "sessions",
         "token",
         "backchannel_logout",
+        "verify",
         "preflight",
         "other",
     ];
@@ -61,6 +63,7 @@ impl Route {
             "sessions" => Self::Sessions,
             "token" => Self::Token,
             "backchannel-logout" => Self::Backchannel,
+            "verify" => Self::Verify,
             rest if rest.starts_with("sessions/") => Self::Sessions,
             _ => Self::Other,
         }

@@ -52,6 +52,8 @@ pub(crate) enum Call {
         /// `?except=current`: all others.
         except_current: bool,
     },
+    /// `GET /api/auth/verify`: a reverse proxy asks about a request that it holds.
+    Verify,
     /// `GET /api/example`, in development only.
     Example,
 }

@@ -23,6 +23,7 @@ pub(super) enum Place {
     BackchannelLogout,
     Logout,
     Sessions,
+    Verify,
     /// `None`: what stands there is no handle.
     OneSession(Option<Handle>),
     Example,
@@ -45,6 +46,7 @@ impl Place {
             "backchannel-logout" => Self::BackchannelLogout,
             "logout" => Self::Logout,
             "sessions" => Self::Sessions,
+            "verify" => Self::Verify,
             deeper => match deeper.strip_prefix("sessions/")? {
                 handle if handle.is_empty() || handle.contains('/') => return None,
                 handle => Self::OneSession(Handle::parse(handle)),
@@ -55,7 +57,7 @@ impl Place {
     /// The methods it takes.
     fn methods(self) -> &'static [&'static str] {
         match self {
-            Self::Session | Self::Token | Self::Example => READ,
+            Self::Session | Self::Token | Self::Verify | Self::Example => READ,
             Self::Login => &["GET", "HEAD", "POST"],
             Self::Callback => &["GET"],
             Self::BackchannelLogout => &["POST"],
@@ -95,6 +97,7 @@ pub(super) fn call(place: Place, head: &Head, body: Option<Body>) -> Result<Call
                 Call::ListSessions
             }
         }
+        Place::Verify => Call::Verify,
         Place::OneSession(handle) => Call::EndSession(handle),
         Place::Example => Call::Example,
     })
@@ -165,6 +168,7 @@ mod tests {
             ("/api/auth/sessions/AAAAAAAAAAAAAAAA/", Some(Place::OneSession(handle))),
             ("/api/auth/sessions/AAAAAAAAAAAAAAAA/x", None),
             ("/api/auth/sessions/no-handle", Some(Place::OneSession(None))),
+            ("/api/auth/verify", Some(Place::Verify)),
             ("/api/example", Some(Place::Example)),
             ("/api/examples", None),
         ] {

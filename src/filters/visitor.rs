@@ -8,14 +8,20 @@ use crate::call::{Head, Visitor};
 use crate::error::ApiError;
 use crate::filters::routes::Place;
 use crate::policy::csrf::{self, CsrfFailure};
+use crate::policy::verify;
 use crate::store::{SessionStore as _, Ticket};
 
 /// The session layer: reads the cookie.
 pub(super) fn recognise(app: &App, head: Arc<Head>, place: Option<&Place>) -> Visitor {
     let ticket = app.cookie.read(&head.headers, |value| app.store.read_ticket(value));
     let logs_in = matches!(place, Some(Place::Login));
-    let reads_freely = csrf::is_safe(&head.method) && place.is_some_and(is_never_guarded);
-    let guarded = app.csrf.guard(&head.method) && !reads_freely;
+    let guarded = if place == Some(&Place::Verify) {
+        // A proxy asks about a request of another method; what nobody understands must be proved.
+        verify::method(&head.headers).is_none_or(|method| app.csrf.guard(&method))
+    } else {
+        let reads_freely = csrf::is_safe(&head.method) && place.is_some_and(is_never_guarded);
+        app.csrf.guard(&head.method) && !reads_freely
+    };
     Visitor { head, ticket, logs_in, guarded }
 }
 

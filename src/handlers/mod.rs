@@ -10,6 +10,7 @@ mod sessions;
 mod sign_in;
 mod start;
 mod token;
+mod verify;
 
 pub(crate) use idp::Refreshed;
 
@@ -46,6 +47,7 @@ pub(crate) async fn answer(
         Call::EndSessions { except_current } => {
             sessions::end_all(&app, &visitor, except_current).await
         }
+        Call::Verify => verify::answer(&app, &visitor).await,
         Call::Example => session::example(&app, &visitor).await,
     }
 }

@@ -16,6 +16,7 @@
 //! | [`agent`] | which browser, for a list of sessions | – |
 //! | [`key`] | is this a key, or an example | – |
 //! | [`session`] | is this session alive at this time | – |
+//! | [`verify`] | what does a reverse proxy ask about | – |
 
 pub mod agent;
 pub mod client;
@@ -27,3 +28,4 @@ pub mod origin;
 pub mod pattern;
 pub mod rate;
 pub mod session;
+pub mod verify;

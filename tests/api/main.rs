@@ -24,4 +24,6 @@ mod connections;
 mod lifecycle;
 // The stores other than memory, as clients meet them.
 mod stores;
+// In front of somebody else's API, behind nginx and Caddy.
+mod proxies;
 mod support;
