@@ -1,79 +1,29 @@
 //! Chromium: found, started, asked about its jar, ended.
 
+mod driver;
+
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use headless_chrome::{Browser, LaunchOptions};
-use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{interval, timeout};
 
 use crate::browser::BrowserError;
+use crate::browser::engine::{Engine, has_display};
+use crate::browser::jar::JarCookie;
+use crate::browser::launch::Launch;
 use crate::browser::page::{Page, Sessions};
 use crate::browser::process;
-use crate::browser::profile::{Profile, ThirdPartyCookies};
+use crate::browser::profile::Profile;
 use crate::browser::tap::{Tap, TapError};
-
-/// How a Chromium is started.
-#[derive(Debug, Clone)]
-pub struct Launch {
-    /// With a window. Needs a display.
-    pub headed: bool,
-    /// Where the browser finds hosts: `("api.example.net:443", 127.0.0.1:41234)`. Without a port
-    /// all ports of the host go there; `*` is a wildcard; the first match counts. Names under
-    /// `localhost` and loopback addresses work as ever, everything else does not resolve.
-    pub hosts: Vec<(String, SocketAddr)>,
-    /// Public keys whose certificates are accepted without an authority: base64 of the SHA-256 of
-    /// the subject public key info. All other certificates are verified as usual.
-    pub trusted_keys: Vec<String>,
-    /// What the profile says about third-party cookies.
-    pub third_party_cookies: ThirdPartyCookies,
-    /// The program; `None` looks for one, see [`find_binary`].
-    pub binary: Option<PathBuf>,
-    /// Width and height of the window in pixels.
-    pub window: (u32, u32),
-}
-
-impl Default for Launch {
-    fn default() -> Self {
-        Self {
-            headed: false,
-            hosts: Vec::new(),
-            trusted_keys: Vec::new(),
-            third_party_cookies: ThirdPartyCookies::Default,
-            binary: None,
-            window: (1280, 800),
-        }
-    }
-}
-
-/// A cookie in the browser's jar.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct JarCookie {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-    /// Its domain: with a leading dot if it goes to subdomains too, without if it is host-only.
-    pub domain: String,
-    /// Its path.
-    pub path: String,
-    /// Whether it has `Secure`.
-    pub secure: bool,
-    /// Whether it has `HttpOnly`.
-    pub http_only: bool,
-    /// Its `SameSite`, in the engine's words; `None` if the attribute is missing.
-    pub same_site: Option<String>,
-    /// The top-level site it is partitioned by; `None` if it is not partitioned.
-    pub partition_key: Option<String>,
-}
 
 /// A running Chromium with a scratch profile. Dropping it ends all its processes and removes the
 /// profile, whoever still holds a [`Page`] or a clone of the [`Tap`]; that blocks for some 100 ms,
@@ -82,6 +32,8 @@ pub struct Chromium {
     tap: Tap,
     sessions: Arc<Sessions>,
     router: AbortHandle,
+    /// Whose jar is used: the default one, or the context of the last `isolate`.
+    context: Mutex<Option<String>>,
     pid: u32,
     binary: PathBuf,
     browser: Owned,
@@ -111,7 +63,8 @@ impl Chromium {
         let router = tokio::spawn(Arc::clone(&sessions).route(events, tap.clone())).abort_handle();
         guard.done = true;
         drop(guard);
-        Ok(Self { tap, sessions, router, pid, binary, browser, profile })
+        let context = Mutex::default();
+        Ok(Self { tap, sessions, router, context, pid, binary, browser, profile })
     }
 
     /// The product and its version, for example `Chromium 156.0.8078.79`.
@@ -138,7 +91,8 @@ impl Chromium {
     /// [`BrowserError::Page`] with the browser's text if it cannot be loaded,
     /// [`BrowserError::Timeout`] after 15 s, [`BrowserError::Gone`].
     pub async fn open(&self, url: &str) -> Result<Page, BrowserError> {
-        let page = Page::create(self.tap.clone(), Arc::clone(&self.sessions)).await?;
+        let page = self.in_context(json!({"url": "about:blank"}));
+        let page = Page::create(self.tap.clone(), Arc::clone(&self.sessions), page).await?;
         page.navigate(url).await?;
         Ok(page)
     }
@@ -148,8 +102,13 @@ impl Chromium {
     /// # Errors
     /// [`BrowserError::Gone`] and other failures of the connection.
     pub async fn cookies(&self) -> Result<Vec<JarCookie>, BrowserError> {
-        let reply = self.tap.call(None, "Storage.getCookies", json!({})).await?;
-        Ok(reply["cookies"].as_array().into_iter().flatten().map(JarCookie::read).collect())
+        let reply = self.tap.call(None, "Storage.getCookies", self.in_context(json!({}))).await?;
+        Ok(reply["cookies"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(JarCookie::from_devtools)
+            .collect())
     }
 
     /// Empties the jar.
@@ -157,8 +116,21 @@ impl Chromium {
     /// # Errors
     /// [`BrowserError::Gone`] and other failures of the connection.
     pub async fn clear_cookies(&self) -> Result<(), BrowserError> {
-        self.tap.call(None, "Storage.clearCookies", json!({})).await?;
+        self.tap.call(None, "Storage.clearCookies", self.in_context(json!({}))).await?;
         Ok(())
+    }
+
+    /// Names our browser context to a command that takes one.
+    fn in_context(&self, mut params: Value) -> Value {
+        if let Some(context) = &*self.context.lock().unwrap_or_else(PoisonError::into_inner) {
+            params["browserContextId"] = json!(context);
+        }
+        params
+    }
+
+    /// From here on that one; gives the one before.
+    fn enter_context(&self, context: String) -> Option<String> {
+        self.context.lock().unwrap_or_else(PoisonError::into_inner).replace(context)
     }
 
     /// The browser's process id.
@@ -215,35 +187,12 @@ impl Drop for Chromium {
     }
 }
 
-/// The program to start: `explicit`, else the one named by the environment variable `CHROME`, else
-/// the first of the usual names on the `PATH`.
+/// The program to start, see [`Engine::find`].
 ///
 /// # Errors
-/// [`BrowserError::NotFound`]; a path given explicitly or by `CHROME` is not replaced by another
-/// program when there is nothing there.
+/// [`BrowserError::NotFound`].
 pub fn find_binary(explicit: Option<&Path>) -> Result<PathBuf, BrowserError> {
-    let named = explicit
-        .map(|path| (path.to_owned(), "the given path"))
-        .or_else(|| Some((PathBuf::from(std::env::var_os("CHROME")?), "the variable CHROME")));
-    match named {
-        Some((path, _)) if path.is_file() => Ok(path),
-        Some((name, _)) if name.components().count() == 1 && on_path(&name).is_some() => {
-            Ok(on_path(&name).unwrap_or(name))
-        }
-        Some((path, from)) => Err(BrowserError::NotFound {
-            looked_for: format!("{from} says {}, where there is no file", path.display()),
-        }),
-        None => headless_chrome::browser::default_executable().map_err(|_text| {
-            let looked_for = "looked for the usual names on the PATH".to_owned();
-            BrowserError::NotFound { looked_for }
-        }),
-    }
-}
-
-/// A bare program name, as a shell would find it.
-fn on_path(name: &Path) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    Engine::Chromium.find(explicit)
 }
 
 /// Starts the browser on a thread of its own: the call blocks for up to 30 s when the browser is
@@ -315,11 +264,6 @@ async fn poll_until(mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn has_display() -> bool {
-    !cfg!(target_os = "linux")
-        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
-}
-
 fn arguments(launch: &Launch) -> Vec<String> {
     let mut arguments: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
     arguments.push(format!("--host-resolver-rules={}", resolver_rules(&launch.hosts)));
@@ -337,26 +281,6 @@ fn resolver_rules(hosts: &[(String, SocketAddr)]) -> String {
         hosts.iter().map(|(host, address)| format!("MAP {host} {address}")).collect();
     rules.extend(LOOPBACK_RULES.map(str::to_owned));
     rules.join(",")
-}
-
-impl JarCookie {
-    fn read(cookie: &Value) -> Self {
-        let text = |field: &str| cookie[field].as_str().unwrap_or_default().to_owned();
-        let flag = |field: &str| cookie[field].as_bool().unwrap_or_default();
-        // An object today, a plain string in older versions.
-        let partition = &cookie["partitionKey"];
-        let partition = partition["topLevelSite"].as_str().or_else(|| partition.as_str());
-        Self {
-            name: text("name"),
-            value: text("value"),
-            domain: text("domain"),
-            path: text("path"),
-            secure: flag("secure"),
-            http_only: flag("httpOnly"),
-            same_site: cookie["sameSite"].as_str().map(str::to_owned),
-            partition_key: partition.map(str::to_owned),
-        }
-    }
 }
 
 /// The crate's browser. `None` only while it is being ended.
@@ -461,27 +385,5 @@ mod tests {
         assert!(with.contains(&"--ignore-certificate-errors-spki-list=a=,b=".to_owned()));
         let without = arguments(&Launch::default());
         assert!(!without.iter().any(|flag| flag.starts_with("--ignore-certificate-errors")));
-    }
-
-    #[test]
-    fn a_given_path_is_not_replaced_by_another_program() {
-        let error = find_binary(Some(Path::new("/no/such/chromium"))).unwrap_err();
-        let text = error.to_string();
-        for part in ["/no/such/chromium", "apt-get install chromium", "CHROME", "--chromium PATH"] {
-            assert!(text.contains(part), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_jar_cookie_is_read_with_both_forms_of_partition_key() {
-        let object = json!({"name": "a", "value": "1", "domain": ".x.test", "path": "/",
-            "secure": true, "httpOnly": true, "sameSite": "None",
-            "partitionKey": {"topLevelSite": "https://top.test", "hasCrossSiteAncestor": true}});
-        let cookie = JarCookie::read(&object);
-        assert_eq!(cookie.partition_key.as_deref(), Some("https://top.test"));
-        assert!(cookie.secure && cookie.http_only);
-        let string = json!({"name": "a", "partitionKey": "https://top.test"});
-        assert_eq!(JarCookie::read(&string).partition_key, cookie.partition_key);
-        assert_eq!(JarCookie::read(&json!({"name": "a"})).same_site, None);
     }
 }

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use crate::browser::tap::Event;
 
-/// What the browser says about one probe.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// What the browser says about one probe. The default is that it said nothing yet.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct BrowserEvidence {
     /// The preflight; the last one, if a redirect needed a second. `None`: there was none, or the
     /// browser took its answer from the preflight cache.
@@ -79,7 +79,9 @@ pub struct RefusedCookie {
 /// How loading failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// For example `net::ERR_FAILED`, which is what every CORS error says.
+    /// The engine's name of the error, for example `net::ERR_FAILED`, which is what every CORS
+    /// error says in Chromium. Empty where the engine itself takes the loading for a success: in
+    /// Firefox a response that only the script must not read.
     pub net_error: String,
     /// The CORS rule that was broken, in the engine's words. `None`: the cause is not CORS.
     pub cors_error: Option<String>,
@@ -430,7 +432,7 @@ fn failure(params: &Value) -> Failure {
 }
 
 /// The value of `probe` in the query of `url`.
-fn probe_of(url: &str) -> Option<&str> {
+pub(crate) fn probe_of(url: &str) -> Option<&str> {
     let url = url.split('#').next()?;
     let (_, query) = url.split_once('?')?;
     query.split('&').find_map(|pair| pair.strip_prefix("probe=")).filter(|id| !id.is_empty())

@@ -33,9 +33,13 @@ pub struct Page {
 }
 
 impl Page {
-    /// Opens an empty tab whose network events are collected from here on.
-    pub(crate) async fn create(tap: Tap, sessions: Arc<Sessions>) -> Result<Self, BrowserError> {
-        let target = tap.call(None, "Target.createTarget", json!({"url": "about:blank"})).await?;
+    /// Opens a tab, `target`, whose network events are collected from here on.
+    pub(crate) async fn create(
+        tap: Tap,
+        sessions: Arc<Sessions>,
+        target: Value,
+    ) -> Result<Self, BrowserError> {
+        let target = tap.call(None, "Target.createTarget", target).await?;
         let target = text(&target["targetId"]);
         let attach = json!({"targetId": target, "flatten": true});
         let attached = tap.call(None, "Target.attachToTarget", attach).await?;
@@ -250,13 +254,7 @@ impl Page {
     }
 
     fn exchange(&self, probe_id: &str) -> BrowserEvidence {
-        self.state.lock().collector.exchange(probe_id).unwrap_or(BrowserEvidence {
-            preflight: None,
-            request: None,
-            hops: Vec::new(),
-            failure: None,
-            complete: false,
-        })
+        self.state.lock().collector.exchange(probe_id).unwrap_or_default()
     }
 }
 

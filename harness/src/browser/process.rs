@@ -1,19 +1,24 @@
-//! What the system knows about a browser's processes.
+//! A browser's processes, and how they end.
 //!
-//! `headless_chrome` owns the child and shows nothing but its pid. A browser is many processes,
-//! though, and each of them names the profile on its command line. A profile's name is random and
-//! never used twice, which makes it a safer handle than a pid. Only Linux has `/proc`; elsewhere
-//! these functions find nothing, and what `headless_chrome` does has to be enough.
+//! A browser is many processes, and each of them names the profile: on its command line, or in its
+//! environment, where its temporary files are told to go. A profile's name is random and never used
+//! twice, which makes it a safer handle than a pid. Only Linux has `/proc`; elsewhere these
+//! functions find nothing, and the death of the process group has to be enough.
 
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-/// The pids of all processes whose command line names `profile`. A zombie has no command line and
-/// is not among them.
+use tokio::process::{Child, Command};
+
+use crate::browser::profile::Profile;
+
+/// The pids of all processes whose command line or environment names `profile`. A zombie has
+/// neither and is not among them.
 pub(crate) fn users_of(profile: &Path) -> Vec<u32> {
     let needle = profile.as_os_str().as_bytes();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
@@ -21,8 +26,10 @@ pub(crate) fn users_of(profile: &Path) -> Vec<u32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
         .filter(|pid| *pid != std::process::id())
         .filter(|pid| {
-            fs::read(format!("/proc/{pid}/cmdline"))
-                .is_ok_and(|line| line.windows(needle.len()).any(|part| part == needle))
+            ["cmdline", "environ"].iter().any(|file| {
+                fs::read(format!("/proc/{pid}/{file}"))
+                    .is_ok_and(|text| text.windows(needle.len()).any(|part| part == needle))
+            })
         })
         .collect()
 }
@@ -45,6 +52,11 @@ pub(crate) fn end_users_of(profile: &Path, grace: Duration) {
     tracing::warn!(profile = %profile.display(), "processes of a browser could not be ended");
 }
 
+/// Whether a lock file names this process.
+pub(crate) fn holds(lock: &Path, pid: u32) -> bool {
+    fs::read_to_string(lock).is_ok_and(|text| text.trim().parse() == Ok(pid))
+}
+
 /// True if we run as root, where Chromium's sandbox does not work.
 pub(crate) fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -52,12 +64,75 @@ pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
+/// A program that was started for a browser, and all that it started: a process group of its own,
+/// which Ctrl-C at the terminal does not reach. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Group {
+    child: Child,
+    pid: Option<u32>,
+    /// What the processes are known by.
+    profile: PathBuf,
+}
+
+impl Group {
+    /// Starts `command` with its temporary files in the profile, where all of its processes can be
+    /// found by them.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn start(mut command: Command, profile: &Profile) -> io::Result<Self> {
+        command
+            .env("TMPDIR", profile.scratch())
+            .stdin(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true);
+        let child = command.spawn()?;
+        Ok(Self { pid: child.id(), child, profile: profile.path().to_owned() })
+    }
+
+    /// The process, for its pipes and its end.
+    pub(crate) const fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Its process id.
+    pub(crate) const fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// Waits until the program has ended by itself, or `patience` is over.
+    pub(crate) async fn has_ended(&mut self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.child.wait()).await.is_ok()
+    }
+
+    /// Ends the program with a signal that it may answer with tidying up.
+    pub(crate) fn terminate(&self) {
+        if let Some(pid) = self.pid {
+            signal("TERM", &[pid.to_string()]);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid {
+            signal("KILL", &[format!("-{pid}")]);
+        }
+        // Those that left the group.
+        end_users_of(&self.profile, Duration::ZERO);
+    }
+}
+
 fn kill(pids: &[u32]) {
-    // The shell's own `kill` is always there; the program of that name is not.
     let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
-    let _ = Command::new("sh")
+    signal("KILL", &pids);
+}
+
+fn signal(name: &str, targets: &[String]) {
+    // The shell's own `kill` is always there; the program of that name is not.
+    let _ = std::process::Command::new("sh")
         .arg("-c")
-        .arg(format!("kill -KILL {}", pids.join(" ")))
+        .arg(format!("kill -s {name} -- {}", targets.join(" ")))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -69,6 +144,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -86,5 +163,19 @@ mod tests {
         assert!(other.try_wait().unwrap().is_none());
         other.kill().unwrap();
         other.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_group_takes_its_children_along() {
+        let profile = Profile::bare().unwrap();
+        let mut command = super::Command::new("sh");
+        // The grandchild leaves the group, as a daemon does, and is known by its environment only.
+        command.args(["-c", "sleep 600 & setsid sleep 600 & wait"]);
+        let group = Group::start(command, &profile).unwrap();
+        while users_of(profile.path()).len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        drop(group);
+        assert_eq!(users_of(profile.path()), [0_u32; 0]);
     }
 }

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::json;
 
 /// What the profile says about third-party cookies. It is a dimension of the tests: Debian's
-/// Chromium blocks them out of the box, Google's Chrome does not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+/// Chromium blocks them out of the box, Google's Chrome does not, Firefox partitions them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ThirdPartyCookies {
     /// Whatever the browser was built with.
     #[default]
@@ -22,6 +24,35 @@ pub enum ThirdPartyCookies {
 }
 
 impl ThirdPartyCookies {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Allow => "allow",
+            Self::Block => "block",
+        }
+    }
+
+    /// The value of Firefox's preference `network.cookie.cookieBehavior`, if one is to be written:
+    /// accept all, or reject all from other sites. Its default, 5, is Total Cookie Protection.
+    pub(crate) const fn cookie_behavior(self) -> Option<u8> {
+        match self {
+            Self::Default => None,
+            Self::Allow => Some(0),
+            Self::Block => Some(1),
+        }
+    }
+
+    /// What MiniBrowser's option `--cookies-policy` takes, if it is to be given.
+    pub(crate) const fn cookies_policy(self) -> Option<&'static str> {
+        match self {
+            Self::Default => None,
+            Self::Allow => Some("always"),
+            Self::Block => Some("no-third-party"),
+        }
+    }
+
     /// The value of Chromium's preference `profile.cookie_controls_mode`, if one is to be written.
     const fn cookie_controls_mode(self) -> Option<u8> {
         match self {
@@ -39,22 +70,31 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Makes the directory under the system's temporary directory, and in it the preferences that
-    /// `third_party` asks for.
+    /// Makes the directory under the system's temporary directory, and in it the preferences of
+    /// Chromium's that `third_party` asks for.
     ///
     /// # Errors
     /// When the directory or a file in it cannot be written.
     pub fn create(third_party: ThirdPartyCookies) -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("withcreds-profile-").tempdir()?;
-        // From here on our own Drop answers for the directory, also when a write below fails.
-        let profile = Self { path: directory.keep() };
-        fs::create_dir(profile.scratch())?;
+        let profile = Self::bare()?;
         if let Some(mode) = third_party.cookie_controls_mode() {
             let default = profile.path.join("Default");
             fs::create_dir(&default)?;
             let preferences = json!({ "profile": { "cookie_controls_mode": mode } });
             fs::write(default.join("Preferences"), preferences.to_string())?;
         }
+        Ok(profile)
+    }
+
+    /// Makes the directory and nothing in it but the one for temporary files.
+    ///
+    /// # Errors
+    /// When a directory cannot be made.
+    pub fn bare() -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("withcreds-profile-").tempdir()?;
+        // From here on our own Drop answers for the directory, also when what follows fails.
+        let profile = Self { path: directory.keep() };
+        fs::create_dir(profile.scratch())?;
         Ok(profile)
     }
 

@@ -1,4 +1,5 @@
-//! The raw DevTools websocket of a browser: calls out, replies and events in, all plain JSON.
+//! The raw websocket of a browser, DevTools or WebDriver BiDi: calls out, replies and events in, all
+//! plain JSON. The two differ in what they say, hardly in how.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +35,7 @@ pub struct Event {
 #[non_exhaustive]
 pub enum TapError {
     /// The websocket could not be opened.
-    #[error("no DevTools connection to {url}")]
+    #[error("no connection to the browser at {url}")]
     Connect {
         /// The address that was tried.
         url: String,
@@ -58,7 +59,7 @@ pub enum TapError {
     Refused {
         /// The command.
         method: String,
-        /// The error's number, as in JSON-RPC.
+        /// The error's number, as in JSON-RPC; 0 in BiDi, whose errors are words.
         code: i64,
         /// The browser's text, with its `data` if there is any.
         message: String,
@@ -292,7 +293,7 @@ async fn read(
     while let Some(Ok(message)) = stream.next().await {
         let Message::Text(text) = message else { continue };
         let Ok(mut message) = serde_json::from_str::<Value>(&text) else {
-            tracing::debug!("a DevTools message was no JSON");
+            tracing::debug!("a message of the browser was no JSON");
             continue;
         };
         if let Some(id) = message["id"].as_u64() {
@@ -314,6 +315,12 @@ async fn read(
 
 fn outcome(method: &str, mut message: Value) -> Result<Value, TapError> {
     let Some(error) = message.get("error") else { return Ok(message["result"].take()) };
+    // BiDi has a word where DevTools has an object, and the text beside it.
+    if let Some(word) = error.as_str() {
+        let text = message["message"].as_str().unwrap_or("no text");
+        let message = format!("{word}: {text}");
+        return Err(TapError::Refused { method: method.to_owned(), code: 0, message });
+    }
     let text = error["message"].as_str().unwrap_or("no text");
     let message = match error["data"].as_str() {
         Some(data) => format!("{text}: {data}"),
@@ -406,6 +413,21 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn an_error_reply_of_bidi_keeps_word_and_text() {
+        let url = server(|mut socket| async move {
+            let id = command(&mut socket).await["id"].clone();
+            let reply = json!({"type": "error", "id": id, "error": "no such frame",
+                "message": "gone", "stacktrace": ""});
+            say(&mut socket, reply).await;
+            let _ = socket.next().await;
+        })
+        .await;
+        let (tap, _events) = Tap::connect(&url).await.unwrap();
+        let refused = tap.call(None, "x.y", json!({})).await.unwrap_err().to_string();
+        assert!(refused.contains("no such frame: gone"), "{refused}");
     }
 
     #[tokio::test]

@@ -1,0 +1,109 @@
+//! A virtual display for an engine that has no headless mode.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::browser::BrowserError;
+use crate::browser::engine::find_xvfb;
+use crate::browser::process::{self, Group};
+use crate::browser::profile::Profile;
+
+/// A running Xvfb; ends when dropped, and its lock with it.
+#[derive(Debug)]
+pub(crate) struct Display {
+    name: String,
+    group: Group,
+    /// Its own: what ends the browser must not kill it before it can tidy up.
+    _profile: Profile,
+}
+
+impl Display {
+    /// Starts one on the first free number, which the server itself finds.
+    ///
+    /// # Errors
+    /// [`BrowserError::NotFound`] without Xvfb, [`BrowserError::Launch`] if it does not come up.
+    pub(crate) async fn start((width, height): (u32, u32)) -> Result<Self, BrowserError> {
+        let binary = find_xvfb()?;
+        let profile = Profile::bare().map_err(BrowserError::Profile)?;
+        let failed = |reason: String| BrowserError::Launch { binary: binary.clone(), reason };
+        let mut command = Command::new(&binary);
+        command
+            // The number is written to where the first argument says: standard output.
+            .args(["-displayfd", "1", "-nolisten", "tcp", "-noreset", "-screen", "0"])
+            .arg(format!("{width}x{height}x24"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut group =
+            Group::start(command, &profile).map_err(|error| failed(error.to_string()))?;
+        let Some(stdout) = group.child().stdout.take() else { return Err(BrowserError::Gone) };
+        let mut lines = BufReader::new(stdout).lines();
+        match timeout(START_DEADLINE, lines.next_line()).await {
+            Ok(Ok(Some(number))) => {
+                Ok(Self { name: format!(":{}", number.trim()), group, _profile: profile })
+            }
+            Ok(_) => Err(failed("it ended right after its start".to_owned())),
+            Err(_elapsed) => Err(failed(format!("no display after {START_DEADLINE:?}"))),
+        }
+    }
+
+    /// What `DISPLAY` has to say.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lock(&self) -> PathBuf {
+        PathBuf::from(format!("/tmp/.X{}-lock", self.name.trim_start_matches(':')))
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        // Killed, it would leave its lock and its socket: the next server would have to find out
+        // that they are nobody's.
+        self.group.terminate();
+        let lock = self.lock();
+        for _ in 0..PATIENCE {
+            if !lock.exists() {
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+        if let Some(pid) = self.group.pid().filter(|pid| process::holds(&lock, *pid)) {
+            tracing::debug!(pid, "the virtual display did not end by itself");
+            let _ = fs::remove_file(&lock);
+            let _ =
+                fs::remove_file(format!("/tmp/.X11-unix/X{}", self.name.trim_start_matches(':')));
+        }
+    }
+}
+
+const START_DEADLINE: Duration = Duration::from_secs(15);
+/// Together a second.
+const PATIENCE: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_display_leaves_nothing_behind() {
+        if find_xvfb().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "Xvfb is missing");
+            return;
+        }
+        let display = Display::start((640, 480)).await.unwrap();
+        let (lock, profile) = (display.lock(), display._profile.path().to_owned());
+        assert!(lock.exists(), "{}", lock.display());
+        drop(display);
+        assert!(!lock.exists(), "{}", lock.display());
+        assert_eq!(process::users_of(&profile), [0_u32; 0]);
+    }
+}
