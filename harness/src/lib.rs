@@ -21,9 +21,7 @@ pub mod catalogue;
 pub mod doctor;
 pub mod lab;
 pub mod oracle;
-#[cfg(feature = "chromium")]
 pub mod prove;
-#[cfg(feature = "chromium")]
 pub mod report;
 pub mod results;
 pub mod scenario;

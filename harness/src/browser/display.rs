@@ -15,13 +15,13 @@ use crate::browser::engine::find_xvfb;
 use crate::browser::process::{self, Group};
 use crate::browser::profile::Profile;
 
-/// A running Xvfb; ends when dropped, and its lock with it.
+/// A running Xvfb; ends when dropped, and its socket with it.
 #[derive(Debug)]
 pub(crate) struct Display {
     name: String,
     group: Group,
     /// Its own: what ends the browser must not kill it before it can tidy up.
-    _profile: Profile,
+    profile: Profile,
 }
 
 impl Display {
@@ -46,7 +46,7 @@ impl Display {
         let mut lines = BufReader::new(stdout).lines();
         match timeout(START_DEADLINE, lines.next_line()).await {
             Ok(Ok(Some(number))) => {
-                Ok(Self { name: format!(":{}", number.trim()), group, _profile: profile })
+                Ok(Self { name: format!(":{}", number.trim()), group, profile })
             }
             Ok(_) => Err(failed("it ended right after its start".to_owned())),
             Err(_elapsed) => Err(failed(format!("no display after {START_DEADLINE:?}"))),
@@ -58,29 +58,26 @@ impl Display {
         &self.name
     }
 
-    fn lock(&self) -> PathBuf {
-        PathBuf::from(format!("/tmp/.X{}-lock", self.name.trim_start_matches(':')))
+    /// The server listens there. With `-displayfd` it makes no lock file.
+    fn socket(&self) -> PathBuf {
+        PathBuf::from(format!("/tmp/.X11-unix/X{}", self.name.trim_start_matches(':')))
     }
 }
 
 impl Drop for Display {
     fn drop(&mut self) {
-        // Killed, it would leave its lock and its socket: the next server would have to find out
-        // that they are nobody's.
+        // Killed, it would leave its socket: the next server would have to find out that it is
+        // nobody's.
         self.group.terminate();
-        let lock = self.lock();
+        let profile = self.profile.path();
         for _ in 0..PATIENCE {
-            if !lock.exists() {
+            if process::users_of(profile).is_empty() {
                 return;
             }
             thread::sleep(PAUSE);
         }
-        if let Some(pid) = self.group.pid().filter(|pid| process::holds(&lock, *pid)) {
-            tracing::debug!(pid, "the virtual display did not end by itself");
-            let _ = fs::remove_file(&lock);
-            let _ =
-                fs::remove_file(format!("/tmp/.X11-unix/X{}", self.name.trim_start_matches(':')));
-        }
+        process::end_users_of(profile, Duration::ZERO);
+        let _ = fs::remove_file(self.socket());
     }
 }
 
@@ -100,10 +97,11 @@ mod tests {
             return;
         }
         let display = Display::start((640, 480)).await.unwrap();
-        let (lock, profile) = (display.lock(), display._profile.path().to_owned());
-        assert!(lock.exists(), "{}", lock.display());
+        let (socket, profile) = (display.socket(), display.profile.path().to_owned());
+        assert!(socket.exists(), "{}", socket.display());
         drop(display);
-        assert!(!lock.exists(), "{}", lock.display());
+        assert!(!socket.exists(), "{}", socket.display());
+        assert!(!profile.exists());
         assert_eq!(process::users_of(&profile), [0_u32; 0]);
     }
 }

@@ -9,6 +9,9 @@ use crate::browser::{BrowserError, BrowserEvidence, Engine, Firefox, JarCookie, 
 /// What a call to a browser comes to.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, BrowserError>>;
 
+/// Says whether evidence is enough.
+pub type Enough<'a> = &'a (dyn Fn(&BrowserEvidence) -> bool + Sync);
+
 /// A running browser with a scratch profile. Dropping it ends all its processes and removes the
 /// profile, whoever still holds a [`Tab`]; that blocks for a moment. [`Browser::close`] does the
 /// same without blocking.
@@ -51,11 +54,13 @@ pub trait Tab: Send + Sync {
 
     /// Runs `window.withcreds.probe(call)` in the page and gives the value of its promise, together
     /// with what the engine says about the request whose URL has `probe=PROBE_ID` in its query:
-    /// `None` if it says nothing about requests at all.
+    /// `None` if it says nothing about requests at all. The caller may know from elsewhere what the
+    /// browser must have seen: evidence that is not `enough` is waited for like any that must come.
     fn probe<'a>(
         &'a self,
         call: &'a Value,
         probe_id: &'a str,
+        enough: Enough<'a>,
     ) -> Answer<'a, (Value, Option<BrowserEvidence>)>;
 
     /// Evaluates an expression in the page, awaits it if it is a promise, and gives its value as

@@ -67,7 +67,7 @@ use std::time::Duration;
 pub use bidi::BidiCollector;
 #[cfg(feature = "chromium")]
 pub use chromium::{Chromium, find_binary};
-pub use driver::{Answer, Browser, Sight, Tab, launch};
+pub use driver::{Answer, Browser, Enough, Sight, Tab, launch};
 pub use engine::Engine;
 pub use evidence::{
     BrowserEvidence, Collector, CookieVerdict, Failure, Leg, Progress, RefusedCookie,

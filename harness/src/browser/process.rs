@@ -52,11 +52,6 @@ pub(crate) fn end_users_of(profile: &Path, grace: Duration) {
     tracing::warn!(profile = %profile.display(), "processes of a browser could not be ended");
 }
 
-/// Whether a lock file names this process.
-pub(crate) fn holds(lock: &Path, pid: u32) -> bool {
-    fs::read_to_string(lock).is_ok_and(|text| text.trim().parse() == Ok(pid))
-}
-
 /// True if we run as root, where Chromium's sandbox does not work.
 pub(crate) fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -22,7 +22,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, interval};
 
-use crate::browser::driver::{Answer, Browser, Sight, Tab};
+use crate::browser::driver::{Answer, Browser, Enough, Sight, Tab};
 use crate::browser::engine::{Engine, find_mini_browser, has_display};
 use crate::browser::evidence::BrowserEvidence;
 use crate::browser::jar::JarCookie;
@@ -349,6 +349,7 @@ impl Tab for WebKitPage {
         &'a self,
         call: &'a Value,
         _probe_id: &'a str,
+        _enough: Enough<'a>,
     ) -> Answer<'a, (Value, Option<BrowserEvidence>)> {
         async move { Ok((self.run(&format!("window.withcreds.probe({call})")).await?, None)) }
             .boxed()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use withcreds_harness::browser::{BrowserError, Engine, ThirdPartyCookies};
 use withcreds_harness::lab::Topology;
 use withcreds_harness::prove::{Client, Plan, Proof, prove};
 use withcreds_harness::report::{self, Terminal};
@@ -13,6 +14,7 @@ use crate::commands::{ENVIRONMENT, INTERRUPTED, OK, UNEXPECTED, environment};
 
 const EXAMPLES: &str = "Examples:
   withcreds-harness prove
+  withcreds-harness prove --engine firefox,webkit --third-party default
   withcreds-harness prove --controls
   withcreds-harness prove --client axios --topology same-site --headed";
 
@@ -28,9 +30,15 @@ pub(crate) struct Args {
     /// How page and backend stand to each other
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["same-origin", "same-site", "cross-site"])]
     topology: Vec<TopologyArg>,
-    /// Engines; only Chromium is there yet
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["chromium"])]
+    /// Engines; those that are not here are skipped, and said to be
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["all"])]
     engine: Vec<EngineArg>,
+    /// An engine that is not here is an error
+    #[arg(long)]
+    require: bool,
+    /// What the browsers do with cookies of other sites; default is what each was built with
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "allow")]
+    third_party: ThirdPartyArg,
     /// Repeat the proof over sabotaged services: each must be noticed
     #[arg(long)]
     controls: bool,
@@ -40,11 +48,14 @@ pub(crate) struct Args {
     /// Show the browser window
     #[arg(long)]
     headed: bool,
-    /// The browser to use
+    /// The Chromium or Chrome to use
     #[arg(long, value_name = "PATH")]
     chromium: Option<PathBuf>,
+    /// The Firefox to use
+    #[arg(long, value_name = "PATH")]
+    firefox: Option<PathBuf>,
     /// Seconds for the whole run
-    #[arg(long, value_name = "S", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "S", default_value = "300", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
 }
 
@@ -57,7 +68,38 @@ enum Format {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum EngineArg {
     Chromium,
+    Firefox,
+    #[value(name = "webkit")]
+    WebKit,
     All,
+}
+
+impl EngineArg {
+    fn covers(self, engine: Engine) -> bool {
+        match self {
+            Self::Chromium => engine == Engine::Chromium,
+            Self::Firefox => engine == Engine::Firefox,
+            Self::WebKit => engine == Engine::WebKit,
+            Self::All => true,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ThirdPartyArg {
+    Default,
+    Allow,
+    Block,
+}
+
+impl From<ThirdPartyArg> for ThirdPartyCookies {
+    fn from(argument: ThirdPartyArg) -> Self {
+        match argument {
+            ThirdPartyArg::Default => Self::Default,
+            ThirdPartyArg::Allow => Self::Allow,
+            ThirdPartyArg::Block => Self::Block,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,12 +141,41 @@ impl TopologyArg {
 }
 
 impl Args {
-    fn plan(&self) -> Plan {
-        // Only one engine so far: naming it, or all, comes to the same.
-        let [EngineArg::Chromium | EngineArg::All, ..] = self.engine[..] else {
-            unreachable!("clap gives at least the default")
-        };
-        Plan {
+    /// The engines to start, and those that are not here.
+    ///
+    /// # Errors
+    /// The first that is missing, if all are required, if it was named together with its program, or
+    /// if there is no other.
+    fn engines(&self) -> Result<Chosen, BrowserError> {
+        let mut chosen = Chosen { engines: Vec::new(), skipped: Vec::new() };
+        let mut missing = None;
+        let asked = Engine::ALL.into_iter().filter(|e| self.engine.iter().any(|a| a.covers(*e)));
+        for engine in asked {
+            let program = match engine {
+                Engine::Chromium => self.chromium.clone(),
+                Engine::Firefox => self.firefox.clone(),
+                Engine::WebKit => None,
+            };
+            match engine.check(program.as_deref()) {
+                Ok(_found) => chosen.engines.push((engine, program)),
+                Err(error) if self.require || program.is_some() => return Err(error),
+                Err(error) => {
+                    chosen.skipped.push((engine, error.to_string()));
+                    missing.get_or_insert(error);
+                }
+            }
+        }
+        match missing {
+            Some(error) if chosen.engines.is_empty() => Err(error),
+            _ => Ok(chosen),
+        }
+    }
+
+    fn plan(&self) -> Result<Plan, BrowserError> {
+        let Chosen { engines, skipped } = self.engines()?;
+        Ok(Plan {
+            engines,
+            skipped,
             clients: Client::ALL
                 .into_iter()
                 .filter(|c| self.client.iter().any(|a| a.covers(*c)))
@@ -113,12 +184,18 @@ impl Args {
                 .into_iter()
                 .filter(|t| self.topology.iter().any(|a| a.covers(*t)))
                 .collect(),
+            third_party_cookies: self.third_party.into(),
             controls: self.controls,
             headed: self.headed,
-            chromium: self.chromium.clone(),
             timeout: Duration::from_secs(self.timeout),
-        }
+        })
     }
+}
+
+/// What came of looking for the engines.
+struct Chosen {
+    engines: Vec<(Engine, Option<PathBuf>)>,
+    skipped: Vec<(Engine, String)>,
 }
 
 pub(crate) fn main(args: Args) -> u8 {
@@ -129,8 +206,11 @@ pub(crate) fn main(args: Args) -> u8 {
 }
 
 async fn run(args: Args) -> u8 {
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(error) => return environment(&error),
+    };
     let terminal = terminal();
-    let plan = args.plan();
     // Dropping the unfinished proof ends the browser and removes its profile.
     let mut signal = std::pin::pin!(interrupted());
     let result = tokio::select! {
@@ -150,7 +230,7 @@ async fn run(args: Args) -> u8 {
     let result = match result {
         Ok(result) => result,
         Err(name) => {
-            eprintln!("ended by {name}; the browser and its profile are gone");
+            eprintln!("ended by {name}; the browsers and their profiles are gone");
             return INTERRUPTED;
         }
     };

@@ -26,6 +26,10 @@ use crate::lab::sabotage::{self, Asked, Listed, Sabotage};
 use crate::lab::service::Service;
 use crate::lab::sessions::Aliases;
 
+/// A path of the harness's own on every origin: an empty document, behind which there is no service.
+/// A browser that shows only the jar of the document at hand is sent there to look.
+pub const BLANK: &str = "/.withcreds-harness/blank";
+
 /// What an origin serves.
 pub(super) struct Backstage {
     /// Its serialisation.
@@ -123,6 +127,9 @@ impl Front {
 
 impl Backstage {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.uri().path() == BLANK {
+            return blank();
+        }
         let (parts, body) = request.into_parts();
         let body =
             body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
@@ -222,6 +229,13 @@ impl Backstage {
             }
         }
     }
+}
+
+fn blank() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from("<!doctype html><title>blank</title>"));
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, html);
+    response
 }
 
 fn is_safe(method: &http::Method) -> bool {

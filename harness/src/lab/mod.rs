@@ -16,6 +16,7 @@ mod tls;
 mod topology;
 
 pub use cast::Asker;
+pub use front::BLANK;
 pub use hold::{Hold, Moment};
 pub use record::{Arrivals, WireExchange, WireLog};
 pub use sabotage::Sabotage;

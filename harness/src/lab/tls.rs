@@ -28,6 +28,7 @@ pub enum TlsError {
 pub struct Certificate {
     acceptor: TlsAcceptor,
     key_pin: String,
+    fingerprint: String,
 }
 
 impl Certificate {
@@ -39,6 +40,9 @@ impl Certificate {
     pub fn for_hosts(hosts: Vec<String>) -> Result<Self, TlsError> {
         let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(hosts)?;
         let key_pin = STANDARD.encode(Sha256::digest(signing_key.subject_public_key_info()));
+        let digest = Sha256::digest(cert.der());
+        let pairs: Vec<_> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        let fingerprint = pairs.join(":");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -46,13 +50,19 @@ impl Certificate {
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), key_pin })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), key_pin, fingerprint })
     }
 
     /// Base64 of the SHA-256 of its public key, as `--ignore-certificate-errors-spki-list` takes.
     #[must_use]
     pub fn key_pin(&self) -> &str {
         &self.key_pin
+    }
+
+    /// SHA-256 of the certificate as `AB:CD:…`, as people are shown it and Firefox stores it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Ends TLS with this certificate.

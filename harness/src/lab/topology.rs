@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderValue;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use withcreds::Fixture;
 
 use crate::lab::cast::{self, Asker};
-use crate::lab::front::{self, Backstage, Behaviour, Front, State};
+use crate::lab::front::{self, BLANK, Backstage, Behaviour, Front, State};
 use crate::lab::hold::{Hold, Holds, Moment};
 use crate::lab::record::WireLog;
 use crate::lab::sabotage::Listed;
@@ -18,7 +18,7 @@ use crate::lab::sessions::Aliases;
 use crate::lab::{Certificate, LabError, Sabotage};
 
 /// Where page and backend are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topology {
     /// One origin for both: CORS is not needed at all.
@@ -243,6 +243,17 @@ impl Stage {
         found.map(|(_, origin)| origin.as_str()).ok_or(LabError::NotCast(asker))
     }
 
+    /// Empty documents of the hosts that may have cookies: the backend's, and the page's.
+    #[must_use]
+    pub fn documents(&self) -> Vec<String> {
+        let page = self.origin(Asker::Page).ok().map(str::to_owned);
+        let mut origins: Vec<_> =
+            [Some(self.backend.clone()), page].into_iter().flatten().collect();
+        // One jar for all ports of a host.
+        origins.dedup_by_key(|origin| host_of(origin).to_owned());
+        origins.iter().map(|origin| format!("{origin}{BLANK}")).collect()
+    }
+
     /// The page's address: it talks to this stage's backend and asks nothing by itself.
     #[must_use]
     pub fn page_url(&self, origin: &str) -> String {
@@ -268,6 +279,11 @@ impl Drop for Under<'_> {
 
 async fn listen() -> Result<TcpListener, LabError> {
     Ok(TcpListener::bind(("127.0.0.1", 0)).await?)
+}
+
+fn host_of(origin: &str) -> &str {
+    let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+    authority.split(':').next().unwrap_or_default()
 }
 
 fn parse_origin(text: &str) -> Result<withcreds::Origin, LabError> {

@@ -1,12 +1,12 @@
 //! The claims: what each says, and where it means something.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::lab::Topology;
 use crate::prove::scene::Client;
 
 /// A sentence about the service. The numbers up to 11 are those of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Claim {
     /// 1

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::browser::Chromium;
+use crate::browser::Browser;
 use crate::lab::{Asker, Topology};
 use crate::prove::ProveError;
 use crate::prove::claim::Claim;
@@ -29,10 +29,10 @@ pub(super) struct Trial {
 pub(super) async fn try_claim(
     claim: Claim,
     client: Client,
-    scene: &Scene,
-    browser: &Chromium,
+    scene: &Scene<'_>,
+    browser: &dyn Browser,
 ) -> Result<Trial, ProveError> {
-    browser.clear_cookies().await?;
+    scene.clear(browser).await?;
     let mut court = Court { scene, browser, client, trial: Trial::default() };
     match claim {
         Claim::CredentialsOn => court.credentials_on().await?,
@@ -58,8 +58,8 @@ pub(super) async fn try_claim(
 }
 
 struct Court<'a> {
-    scene: &'a Scene,
-    browser: &'a Chromium,
+    scene: &'a Scene<'a>,
+    browser: &'a dyn Browser,
     client: Client,
     trial: Trial,
 }
@@ -128,7 +128,7 @@ impl Court<'_> {
                 .as_ref()
                 .is_some_and(|wire| wire.sets_cookie(self.cookie()).is_some());
             self.check(offered, format!("{how}: the answer offers the cookie"));
-            let empty = self.browser.cookies().await?.is_empty();
+            let empty = self.scene.jar_of_all(self.browser).await?.is_empty();
             self.check(empty, format!("{how}: the browser stores neither it nor any other"));
         }
         let seen = self.session(Mode::Include).await?;
@@ -189,8 +189,9 @@ impl Court<'_> {
             "the browser sends the foreign page's request with the cookie",
         );
         self.check(!read.page.readable, "the foreign page cannot read the answer");
-        let named = read.browser.failure.as_ref().is_some_and(|f| f.cors_error.is_some());
-        self.check(named, "the browser names the CORS rule that it breaks");
+        if self.browser.sight().cors_errors {
+            self.check(read.names_cors_rule(), "the browser names the CORS rule that it breaks");
+        }
 
         // A form's kind of POST needs no preflight: it goes out and is answered by the CSRF check.
         let mut simple = foreign(self.call_of(Mode::Include, "POST", LOGOUT));
@@ -248,7 +249,7 @@ impl Court<'_> {
         // A session of the same user that stays alive: only the cookie changes.
         let other = self.log_in(Mode::Include).await?;
         let others_token = self.token_of(&other);
-        self.browser.clear_cookies().await?;
+        self.scene.clear(self.browser).await?;
         self.log_in(Mode::Include).await?;
         for (case, headers) in [
             ("no token", vec![]),

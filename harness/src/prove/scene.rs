@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::browser::{BrowserError, BrowserEvidence, Chromium, JarCookie, Leg, Page};
-use crate::lab::{Asker, LabError, Stage, Topology, WireExchange};
+use crate::browser::{Browser, BrowserError, BrowserEvidence, JarCookie, Leg, Tab};
+use crate::lab::{Asker, BLANK, LabError, Stage, Topology, WireExchange};
 use crate::prove::ProveError;
 
 /// How long the browser layer waits for evidence.
 const EVIDENCE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How a frontend makes requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Client {
     /// `fetch(url, { credentials })`.
@@ -162,8 +162,8 @@ pub struct Observed {
     pub request: Option<WireExchange>,
     /// Further preflights or requests of the same probe; there should be none.
     pub repeats: usize,
-    /// What the browser says.
-    pub browser: BrowserEvidence,
+    /// What the browser says; `None` if it says nothing about requests.
+    pub browser: Option<BrowserEvidence>,
 }
 
 impl Observed {
@@ -175,6 +175,12 @@ impl Observed {
     /// A field of it that is a string.
     pub(super) fn field(&self, name: &str) -> Option<String> {
         self.json()?.get(name)?.as_str().map(str::to_owned)
+    }
+
+    /// Whether the browser names the rule of CORS that the request broke.
+    pub(super) fn names_cors_rule(&self) -> bool {
+        let failure = self.browser.as_ref().and_then(|evidence| evidence.failure.as_ref());
+        failure.is_some_and(|failure| failure.cors_error.is_some())
     }
 
     /// The value of a cookie on the wire.
@@ -192,12 +198,14 @@ impl Observed {
         if self.page.readable && on_wire != Some(self.page.status) {
             found.push("the script read another status than was sent".to_owned());
         }
-        if self.page.readable && self.browser.failure.is_some() {
+        // A browser that says nothing contradicts nothing: then wire and script are all there is.
+        let Some(browser) = &self.browser else { return found };
+        if self.page.readable && browser.failure.is_some() {
             found.push("the script read what the browser calls failed".to_owned());
         }
         let legs = [
-            ("preflight", &self.browser.preflight, &self.preflight),
-            ("request", &self.browser.request, &self.request),
+            ("preflight", &browser.preflight, &self.preflight),
+            ("request", &browser.request, &self.request),
         ];
         for (what, leg, wire) in legs {
             let says = leg.as_ref().filter(|leg| leg.sent);
@@ -221,21 +229,24 @@ impl Observed {
 }
 
 /// A stage with its pages: the two that most claims need are open, others open when asked for.
-pub(super) struct Scene {
-    pub(super) stage: Stage,
-    pages: HashMap<Asker, OnceCell<Page>>,
+pub(super) struct Scene<'a> {
+    pub(super) stage: &'a Stage,
+    /// Where its cookies are looked for.
+    documents: Vec<String>,
+    pages: HashMap<Asker, OnceCell<Box<dyn Tab>>>,
     number: usize,
     next_probe: AtomicU64,
 }
 
-impl Scene {
+impl<'a> Scene<'a> {
     pub(super) async fn open(
-        browser: &Chromium,
-        stage: Stage,
+        browser: &dyn Browser,
+        stage: &'a Stage,
         number: usize,
     ) -> Result<Self, ProveError> {
         let pages = stage.askers().map(|asker| (asker, OnceCell::new())).collect();
-        let scene = Self { stage, pages, number, next_probe: AtomicU64::new(0) };
+        let documents = stage.documents();
+        let scene = Self { stage, documents, pages, number, next_probe: AtomicU64::new(0) };
         scene.raise(browser, &[Asker::Page, Asker::Foreign]).await?;
         Ok(scene)
     }
@@ -250,17 +261,17 @@ impl Scene {
     /// Opens pages that are not open yet, all at once.
     pub(super) async fn raise(
         &self,
-        browser: &Chromium,
+        browser: &dyn Browser,
         askers: &[Asker],
     ) -> Result<(), ProveError> {
         let pages = askers.iter().map(|asker| self.page(browser, *asker));
         try_join_all(pages).await.map(|_open| ())
     }
 
-    async fn page(&self, browser: &Chromium, asker: Asker) -> Result<&Page, ProveError> {
+    async fn page(&self, browser: &dyn Browser, asker: Asker) -> Result<&dyn Tab, ProveError> {
         let url = self.stage.page_url(self.stage.origin(asker)?);
         let cell = self.pages.get(&asker).ok_or(LabError::NotCast(asker))?;
-        Ok(cell.get_or_try_init(|| browser.open(&url)).await?)
+        Ok(cell.get_or_try_init(|| browser.open(&url)).await?.as_ref())
     }
 
     /// An id for probes of one address.
@@ -276,7 +287,7 @@ impl Scene {
     /// What is wrong with browser, page or stage, and says nothing about the service.
     pub(super) async fn call(
         &self,
-        browser: &Chromium,
+        browser: &dyn Browser,
         call: Call,
     ) -> Result<Arc<Observed>, ProveError> {
         // Calls come one after another, and what belongs to one is taken out before the next: so
@@ -304,13 +315,13 @@ impl Scene {
             (sent(&evidence.preflight) || !came.preflight)
                 && (sent(&evidence.request) || !came.request)
         };
-        let (seen, browser) = page.probe_until(&request, &probe_id, told).await?;
+        let (seen, browser) = page.probe(&request, &probe_id, &told).await?;
         let page: PageView = serde_json::from_value(seen).map_err(|error| BrowserError::Page {
             what: format!(
                 "the fixture page answered in a form this harness does not know: {error}"
             ),
         })?;
-        if !browser.complete {
+        if browser.as_ref().is_some_and(|evidence| !evidence.complete) {
             let what = format!("telling all about {} {}", call.method, call.path);
             return Err(BrowserError::Timeout { what, after: EVIDENCE_DEADLINE }.into());
         }
@@ -343,23 +354,34 @@ impl Scene {
         }))
     }
 
+    /// All cookies in the browser's jar.
+    pub(super) async fn jar_of_all(
+        &self,
+        browser: &dyn Browser,
+    ) -> Result<Vec<JarCookie>, BrowserError> {
+        browser.cookies(&self.documents).await
+    }
+
     /// The session cookie in the browser's jar.
-    pub(super) async fn jar(&self, browser: &Chromium) -> Result<Option<JarCookie>, BrowserError> {
-        Ok(browser.cookies().await?.into_iter().find(|cookie| cookie.name == self.stage.cookie))
+    pub(super) async fn jar(
+        &self,
+        browser: &dyn Browser,
+    ) -> Result<Option<JarCookie>, BrowserError> {
+        let all = self.jar_of_all(browser).await?;
+        Ok(all.into_iter().find(|cookie| cookie.name == self.stage.cookie))
+    }
+
+    /// Empties the browser's jar.
+    pub(super) async fn clear(&self, browser: &dyn Browser) -> Result<(), BrowserError> {
+        browser.clear_cookies(&self.documents).await
     }
 
     /// Puts a session cookie back into the jar that the browser has deleted.
     pub(super) async fn plant(
         &self,
-        browser: &Chromium,
+        browser: &dyn Browser,
         cookie: &JarCookie,
     ) -> Result<(), BrowserError> {
-        let cookie = json!({
-            "name": cookie.name, "value": cookie.value, "url": self.stage.backend, "path": "/",
-            "secure": cookie.secure, "httpOnly": cookie.http_only,
-            "sameSite": cookie.same_site.as_deref().unwrap_or("Lax"),
-        });
-        browser.tap().call(None, "Storage.setCookies", json!({ "cookies": [cookie] })).await?;
-        Ok(())
+        browser.plant(&format!("{}{BLANK}", self.stage.backend), cookie).await
     }
 }

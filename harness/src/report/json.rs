@@ -4,37 +4,53 @@ use serde_json::{Value, json};
 
 use crate::browser::{BrowserEvidence, Leg};
 use crate::lab::WireExchange;
-use crate::prove::{Check, Observed, PageView, Proof, Verdict, must_break};
+use crate::prove::{Control, Judgement, Observed, PageView, Proof, Verdict, must_break};
 use crate::report::redact;
 
 /// The whole proof as one document (`"schema": 1`).
 #[must_use]
 pub fn document(proof: &Proof) -> Value {
-    let failed = proof.verdicts.iter().filter(|v| !v.holds()).count();
-    let missed = proof.controls.iter().filter(|c| !c.is_caught()).count();
+    let judged = |judgement| proof.verdicts().filter(|v| v.judgement() == judgement).count();
+    let caught = proof.controls().filter(|control| control.is_caught()).count();
     json!({
         "schema": 1,
-        "engines": [{ "name": "chromium", "version": proof.version }],
-        "results": proof.verdicts.iter().map(result).collect::<Vec<_>>(),
-        "controls": proof.controls.iter().map(|control| json!({
-            "sabotage": control.sabotage,
-            "title": control.sabotage.title(),
-            "caught": control.is_caught(),
-            "must_break": must_break(control.sabotage).1,
-            "tried": control.tried.iter().map(|v| json!({
-                "id": v.id(),
-                "why": why(v),
-            })).collect::<Vec<_>>(),
-            "fell": control.fell,
-            "asked": control.asked,
+        "engines": proof.engines.iter().map(|engine| json!({
+            "name": engine.engine,
+            "version": engine.version,
+            "sight": engine.sight,
+            "timing": engine.timing,
         })).collect::<Vec<_>>(),
+        "skipped": proof.skipped.iter().map(|(engine, reason)| json!({
+            "name": engine,
+            "reason": reason,
+        })).collect::<Vec<_>>(),
+        "third_party_cookies": proof.third_party_cookies,
+        "results": proof.verdicts().map(result).collect::<Vec<_>>(),
+        "controls": proof.controls().map(control).collect::<Vec<_>>(),
         "summary": {
-            "pass": proof.verdicts.len() - failed,
-            "fail": failed,
-            "controls_caught": proof.controls.len() - missed,
-            "controls_missed": missed,
+            "pass": judged(Judgement::Pass),
+            "divergence": judged(Judgement::Divergence),
+            "fail": judged(Judgement::Fail),
+            "controls_caught": caught,
+            "controls_missed": proof.controls().count() - caught,
             "timing": proof.timing,
         },
+    })
+}
+
+fn control(control: &Control) -> Value {
+    json!({
+        "engine": control.engine,
+        "sabotage": control.sabotage,
+        "title": control.sabotage.title(),
+        "caught": control.is_caught(),
+        "must_break": must_break(control.sabotage).1,
+        "tried": control.tried.iter().map(|v| json!({
+            "id": v.id(),
+            "why": v.surprises(),
+        })).collect::<Vec<_>>(),
+        "fell": control.fell,
+        "asked": control.asked,
     })
 }
 
@@ -42,22 +58,24 @@ fn result(verdict: &Verdict) -> Value {
     json!({
         "scenario": format!("prove/{}/{}", verdict.topology.id(), verdict.claim.id()),
         "id": verdict.id(),
-        "engine": "chromium",
+        "engine": verdict.engine,
         "claim": verdict.claim.number(),
         "title": verdict.claim.title(),
         "topology": verdict.topology,
         "client": verdict.client,
-        "verdict": if verdict.holds() { "pass" } else { "fail" },
+        "verdict": verdict.judgement(),
         "checks": verdict.checks,
-        "why": why(verdict),
+        "why": verdict.surprises(),
+        "known": verdict.known.iter().map(|known| json!({
+            "what": known.what,
+            "since": known.since,
+            "link": known.link,
+            "checks": known.checks,
+        })).collect::<Vec<_>>(),
+        "outdated": verdict.outdated(),
         "evidence": verdict.exchanges.iter().map(|seen| evidence(seen)).collect::<Vec<_>>(),
         "millis": verdict.millis,
     })
-}
-
-fn why(verdict: &Verdict) -> Vec<&str> {
-    let broken = |check: &&Check| !check.holds;
-    verdict.checks.iter().filter(broken).map(|check| check.says.as_str()).collect()
 }
 
 fn evidence(seen: &Observed) -> Value {
@@ -72,7 +90,7 @@ fn evidence(seen: &Observed) -> Value {
             "preflight": seen.preflight.as_ref().map(wire),
             "request": seen.request.as_ref().map(wire),
         },
-        "browser": browser(&seen.browser),
+        "browser": seen.browser.as_ref().map(browser),
     })
 }
 

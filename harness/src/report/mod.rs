@@ -32,7 +32,8 @@ pub fn evidence_row(seen: &Observed) -> [String; 6] {
             Some(withheld) => format!("{}; withheld: {withheld}", cookies(wire)),
         },
     };
-    let script = match (&seen.page, &seen.browser.failure) {
+    let failure = seen.browser.as_ref().and_then(|browser| browser.failure.as_ref());
+    let script = match (&seen.page, failure) {
         (page, _) if page.readable => format!("reads {}", page.status),
         (page, _) if page.kind.as_deref() == Some("opaque") => "nothing: opaque".to_owned(),
         (_, Some(failure)) => {
@@ -61,7 +62,7 @@ fn cookies(wire: &WireExchange) -> String {
 
 /// Cookies that the browser kept back, with its reasons; those with the same reasons together.
 fn withheld(seen: &Observed) -> Option<String> {
-    let leg = seen.browser.request.as_ref()?;
+    let leg = seen.browser.as_ref()?.request.as_ref()?;
     let mut by_reason: Vec<(String, Vec<&str>)> = Vec::new();
     for cookie in leg.cookies.iter().filter(|cookie| !cookie.blocked.is_empty()) {
         let reason = cookie.blocked.join(", ");

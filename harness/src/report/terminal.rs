@@ -7,15 +7,17 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::prove::{Claim, Client, Control, Progress, Proof, Verdict, must_break};
+use crate::browser::Engine;
+use crate::lab::Topology;
+use crate::prove::{Claim, Client, Control, Judgement, Progress, Proof, Verdict, must_break};
 use crate::report::evidence_row;
 
-/// What several clients showed alike.
+/// What several clients and engines showed alike.
 struct Group {
     claim: Claim,
-    holds: bool,
+    judgement: Judgement,
     rows: Vec<[String; 6]>,
-    clients: Vec<Client>,
+    who: Vec<(Engine, Client)>,
 }
 
 /// A header and the rows, each one line, indented below their claim.
@@ -69,6 +71,14 @@ impl Terminal {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
+    /// `≠`: the engine departs from the claim, just as is known of it.
+    fn mark_of(&self, judgement: Judgement) -> String {
+        match judgement {
+            Judgement::Divergence => self.paint("33", "≠"),
+            other => self.mark(other == Judgement::Pass),
+        }
+    }
+
     fn mark(&self, good: bool) -> String {
         if good { self.paint("32", "✓") } else { self.paint("1;31", "✗") }
     }
@@ -77,25 +87,35 @@ impl Terminal {
     #[must_use]
     pub fn render(&self, proof: &Proof) -> String {
         let mut out = String::new();
-        let _ = writeln!(out, "{}", self.paint("1", &proof.version));
-        let mut topologies: Vec<_> = proof.verdicts.iter().map(|v| v.topology).collect();
-        topologies.dedup();
-        for topology in topologies {
-            let verdicts: Vec<_> =
-                proof.verdicts.iter().filter(|v| v.topology == topology).collect();
-            let _ = writeln!(out, "\n{}", self.paint("1", topology.title()));
-            let _ = writeln!(out, "{}", self.table(&verdicts));
+        for engine in &proof.engines {
+            let _ = writeln!(out, "{}", self.paint("1", &engine.version));
         }
-        for verdict in proof.verdicts.iter().filter(|v| !v.holds()) {
+        for (engine, reason) in &proof.skipped {
+            let _ = writeln!(out, "{} skipped: {reason}", engine.title());
+        }
+        let _ = writeln!(out, "cookies of other sites: {}", proof.third_party_cookies.id());
+        for topology in Topology::ALL {
+            let verdicts: Vec<_> = proof.verdicts().filter(|v| v.topology == topology).collect();
+            if !verdicts.is_empty() {
+                let _ = writeln!(out, "\n{}", self.paint("1", topology.title()));
+                let _ = writeln!(out, "{}", self.table(&verdicts, proof.engines.len() > 1));
+            }
+        }
+        for verdict in proof.verdicts().filter(|v| v.judgement() == Judgement::Fail) {
             let _ = writeln!(out, "\n{}", self.failure(verdict));
         }
-        if !proof.controls.is_empty() {
+        let known = self.known(proof);
+        if !known.is_empty() {
+            let title = "known of the engines, and still so";
+            let _ = writeln!(out, "\n{}\n{known}", self.paint("1", title));
+        }
+        if proof.controls().next().is_some() {
             let _ = writeln!(
                 out,
                 "\n{}",
                 self.paint("1", "negative controls: the same proof over a broken service")
             );
-            for control in &proof.controls {
+            for control in proof.controls() {
                 let _ = writeln!(out, "{}", self.control_line(control));
             }
         }
@@ -103,22 +123,38 @@ impl Terminal {
         out
     }
 
-    /// Claims, and below each the evidence; clients with the same evidence share their rows.
-    fn table(&self, verdicts: &[&Verdict]) -> String {
+    /// What engines do of their own, each once.
+    fn known(&self, proof: &Proof) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        for verdict in proof.verdicts().filter(|v| v.judgement() == Judgement::Divergence) {
+            for known in &verdict.known {
+                let mark = self.mark_of(Judgement::Divergence);
+                let (engine, what) = (verdict.engine.id(), &known.what);
+                let line =
+                    format!("{mark} {engine}: {what} (since {}, {})", known.since, known.link);
+                if !lines.contains(&line) {
+                    lines.push(line);
+                }
+            }
+        }
+        lines.join("\n")
+    }
+
+    /// Claims, and below each the evidence; clients and engines with the same evidence share their
+    /// rows.
+    fn table(&self, verdicts: &[&Verdict], name_engines: bool) -> String {
         let mut groups: Vec<Group> = Vec::new();
         for claim in Claim::ALL {
             for verdict in verdicts.iter().filter(|v| v.claim == claim) {
                 let rows: Vec<_> =
                     verdict.exchanges.iter().map(|seen| evidence_row(seen)).collect();
-                let holds = verdict.holds();
-                match groups
-                    .iter_mut()
-                    .find(|g| (g.claim, g.holds, &g.rows) == (claim, holds, &rows))
-                {
-                    Some(group) => group.clients.push(verdict.client),
-                    None => {
-                        groups.push(Group { claim, holds, rows, clients: vec![verdict.client] });
-                    }
+                let judgement = verdict.judgement();
+                let alike =
+                    |g: &&mut Group| (g.claim, g.judgement, &g.rows) == (claim, judgement, &rows);
+                let who = (verdict.engine, verdict.client);
+                match groups.iter_mut().find(alike) {
+                    Some(group) => group.who.push(who),
+                    None => groups.push(Group { claim, judgement, rows, who: vec![who] }),
                 }
             }
         }
@@ -127,13 +163,20 @@ impl Terminal {
         let mut lines = rows_of(all).into_iter();
         let mut out = self.paint("2", &lines.next().unwrap_or_default());
         for group in groups {
-            let clients: Vec<_> = group
-                .clients
-                .iter()
-                .map(|c| format!("{} {}", self.mark(group.holds), c.id()))
+            let mark = self.mark_of(group.judgement);
+            let clients = |engine: Engine| {
+                let clients = group.who.iter().filter(|(other, _)| *other == engine);
+                clients.map(|(_, c)| format!("{mark} {}", c.id())).collect::<Vec<_>>().join("  ")
+            };
+            let engines = Engine::ALL.iter().filter(|e| group.who.iter().any(|(w, _)| w == *e));
+            let who: Vec<_> = engines
+                .map(|engine| match name_engines {
+                    true => format!("{}: {}", engine.id(), clients(*engine)),
+                    false => clients(*engine),
+                })
                 .collect();
             let title = format!("{:>2} {}", group.claim.number(), group.claim.title());
-            let _ = write!(out, "\n{}  {}", self.paint("1", &title), clients.join("  "));
+            let _ = write!(out, "\n{}  {}", self.paint("1", &title), who.join("   "));
             for line in lines.by_ref().take(group.rows.len()) {
                 let _ = write!(out, "\n{line}");
             }
@@ -147,7 +190,12 @@ impl Terminal {
         let mut out = format!("{} {}\n", self.mark(false), self.paint("1", &verdict.id()));
         let _ = writeln!(out, "  {}", verdict.claim.title());
         for check in &verdict.checks {
-            let _ = writeln!(out, "  {} {}", self.mark(check.holds), check.says);
+            let known = if verdict.is_known(&check.says) { " (known to fall here)" } else { "" };
+            let _ = writeln!(out, "  {} {}{known}", self.mark(check.holds), check.says);
+        }
+        for check in verdict.outdated() {
+            let file = format!("harness/divergences/prove/{}.toml", verdict.engine.id());
+            let _ = writeln!(out, "  \"{check}\" is known to fall here, and did not: mend {file}");
         }
         let _ = writeln!(out, "  what was seen:");
         let rows: Vec<_> = verdict.exchanges.iter().map(|seen| evidence_row(seen)).collect();
@@ -155,13 +203,16 @@ impl Terminal {
             let _ = writeln!(out, "{line}");
         }
         let (topology, client) = (verdict.topology.id(), verdict.client.id());
-        let _ =
-            write!(out, "  again: withcreds-harness prove --topology {topology} --client {client}");
+        let engine = verdict.engine.id();
+        let _ = write!(
+            out,
+            "  again: withcreds-harness prove --engine {engine} --topology {topology} --client {client}"
+        );
         out
     }
 
     fn control_line(&self, control: &Control) -> String {
-        let title = control.sabotage.title();
+        let title = format!("{}: {}", control.engine.id(), control.sabotage.title());
         let (claim, check) = must_break(control.sabotage);
         let (number, id) = (claim.number(), claim.id());
         if !control.is_caught() {
@@ -177,16 +228,23 @@ impl Terminal {
     }
 
     fn summary(&self, proof: &Proof) -> String {
-        let held = proof.verdicts.iter().filter(|v| v.holds()).count();
+        let count = |judgement| proof.verdicts().filter(|v| v.judgement() == judgement).count();
         let timing = proof.timing;
         let mut line = format!(
-            "{} {held} of {} verdicts hold",
+            "{} {} of {} verdicts hold",
             self.mark(proof.holds()),
-            proof.verdicts.len()
+            count(Judgement::Pass),
+            proof.verdicts().count()
         );
-        if !proof.controls.is_empty() {
-            let caught = proof.controls.iter().filter(|c| c.is_caught()).count();
-            let _ = write!(line, ", {caught} of {} sabotages caught", proof.controls.len());
+        match count(Judgement::Divergence) {
+            0 => {}
+            known => {
+                let _ = write!(line, ", {known} fall as is known of their engine");
+            }
+        }
+        if proof.controls().next().is_some() {
+            let caught = proof.controls().filter(|c| c.is_caught()).count();
+            let _ = write!(line, ", {caught} of {} sabotages caught", proof.controls().count());
         }
         let seconds = |millis| Duration::from_millis(millis).as_secs_f64();
         let (first, total) = (seconds(timing.first_verdict_millis), seconds(timing.total_millis));
@@ -195,6 +253,18 @@ impl Terminal {
             line,
             "; first after {first:.2} s, all after {total:.2} s, {rate:.0} verdicts/s"
         );
+        if proof.engines.len() > 1 {
+            for engine in &proof.engines {
+                let timing = engine.timing;
+                let (first, total) =
+                    (seconds(timing.first_verdict_millis), seconds(timing.total_millis));
+                let name = engine.engine.id();
+                let _ = write!(
+                    line,
+                    "\n  {name}: first after {first:.2} s, all after {total:.2} s of its own"
+                );
+            }
+        }
         line
     }
 }

@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use crate::browser::driver::{Answer, Browser, Sight, Tab};
+use crate::browser::driver::{Answer, Browser, Enough, Sight, Tab};
 use crate::browser::{BrowserEvidence, Chromium, Engine, JarCookie, Page};
 
 impl Browser for Chromium {
@@ -78,9 +78,10 @@ impl Tab for Page {
         &'a self,
         call: &'a Value,
         probe_id: &'a str,
+        enough: Enough<'a>,
     ) -> Answer<'a, (Value, Option<BrowserEvidence>)> {
         async move {
-            let (value, evidence) = Self::probe(self, call, probe_id).await?;
+            let (value, evidence) = Self::probe_until(self, call, probe_id, enough).await?;
             Ok((value, Some(evidence)))
         }
         .boxed()

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::browser::BrowserError;
 use crate::browser::bidi::BidiCollector;
-use crate::browser::driver::{Answer, Tab};
+use crate::browser::driver::{Answer, Enough, Tab};
 use crate::browser::evidence::{BrowserEvidence, Progress};
 use crate::browser::tap::{Event, Tap, TapError};
 
@@ -83,7 +83,9 @@ pub(super) struct FirefoxPage {
 
 impl FirefoxPage {
     pub(super) fn new(tap: Tap, observer: Arc<Observer>, context: String) -> Self {
-        observer.update(|state| drop(state.tabs.insert(context.clone(), true)));
+        observer.update(|state| {
+            state.tabs.insert(context.clone(), true);
+        });
         Self { tap, observer, context }
     }
 
@@ -152,7 +154,11 @@ impl FirefoxPage {
         (state.tabs.get(&self.context) == Some(&false)).then(closed)
     }
 
-    async fn settle(&self, probe_id: &str) -> Result<BrowserEvidence, BrowserError> {
+    async fn settle(
+        &self,
+        probe_id: &str,
+        enough: Enough<'_>,
+    ) -> Result<BrowserEvidence, BrowserError> {
         let mut changes = self.observer.changes.subscribe();
         let deadline = Instant::now() + EVIDENCE_DEADLINE;
         let mut quiet_ends = None;
@@ -166,8 +172,9 @@ impl FirefoxPage {
                 state.collector.progress(probe_id)
             };
             let until = match progress {
-                Progress::Settled => return Ok(self.exchange(probe_id)),
                 Progress::Waiting => deadline,
+                _ if !enough(&self.exchange(probe_id)) => deadline,
+                Progress::Settled => return Ok(self.exchange(probe_id)),
                 Progress::Unseen | Progress::Unsure => {
                     *quiet_ends.get_or_insert_with(|| Instant::now() + QUIET)
                 }
@@ -199,11 +206,12 @@ impl Tab for FirefoxPage {
         &'a self,
         call: &'a Value,
         probe_id: &'a str,
+        enough: Enough<'a>,
     ) -> Answer<'a, (Value, Option<BrowserEvidence>)> {
         async move {
             let _forget = Forget { observer: &self.observer, probe_id };
             let value = self.run(&format!("window.withcreds.probe({call})")).await?;
-            Ok((value, Some(self.settle(probe_id).await?)))
+            Ok((value, Some(self.settle(probe_id, enough).await?)))
         }
         .boxed()
     }
@@ -227,7 +235,9 @@ impl Tab for FirefoxPage {
 
 impl Drop for FirefoxPage {
     fn drop(&mut self) {
-        self.observer.update(|state| drop(state.tabs.remove(&self.context)));
+        self.observer.update(|state| {
+            state.tabs.remove(&self.context);
+        });
         self.tap.post(None, "browsingContext.close", json!({"context": self.context}));
     }
 }

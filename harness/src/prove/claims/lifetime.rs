@@ -177,7 +177,7 @@ impl Court<'_> {
         let first = self.scene.jar(self.browser).await?;
 
         // Another browser of the same user, as far as the service can tell: an empty jar.
-        self.browser.clear_cookies().await?;
+        self.scene.clear(self.browser).await?;
         let login = self.log_in(Mode::Include).await?;
         let second = self.scene.jar(self.browser).await?;
         let (Some(first), Some(second)) = (first, second) else {
@@ -211,7 +211,7 @@ impl Court<'_> {
         self.check_dead(Asker::Second, &first, "another page with the ended one", "revoked")
             .await?;
 
-        self.browser.clear_cookies().await?;
+        self.scene.clear(self.browser).await?;
         let login = self.log_in(Mode::Include).await?;
         let ended = self.end_others(&login).await?;
         self.check(ended == Some(1), "ending all others ends one");

@@ -114,8 +114,10 @@ impl Court<'_> {
         self.check(bare, format!("{who}: the answer comes without any CORS header"));
         self.check(answer.is_some_and(varies), format!("{who}: the answer varies by Origin"));
         self.check(!seen.page.readable, format!("{who}: the script reads nothing"));
-        let named = seen.browser.failure.as_ref().is_some_and(|f| f.cors_error.is_some());
-        self.check(named, format!("{who}: the browser names the CORS rule"));
+        if self.browser.sight().cors_errors {
+            let named = seen.names_cors_rule();
+            self.check(named, format!("{who}: the browser names the CORS rule"));
+        }
     }
 
     // -- 14 --------------------------------------------------------------------------------------
