@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use withcreds_harness::browser::find_binary;
+use withcreds_harness::browser::Engine;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -31,14 +31,21 @@ fn run(args: &[&str]) -> (Option<i32>, String) {
     (status.code(), text)
 }
 
-/// Whether there is a browser to test with; without one the test is skipped, except in CI.
-fn has_browser() -> bool {
-    let found = find_binary(None);
-    if let Err(error) = &found {
-        assert!(std::env::var_os("CI").is_none(), "{error}");
-        eprintln!("skipped: {error}");
-    }
-    found.is_ok()
+/// The engines to test with; those that are not here are skipped, except in CI.
+fn engines() -> Vec<Engine> {
+    let is_here = |engine: &Engine| {
+        let found = engine.check(None);
+        if let Err(error) = &found {
+            assert!(std::env::var_os("CI").is_none(), "{error}");
+            eprintln!("skipped: {error}");
+        }
+        found.is_ok()
+    };
+    Engine::ALL.into_iter().filter(is_here).collect()
+}
+
+fn has_chromium() -> bool {
+    engines().contains(&Engine::Chromium)
 }
 
 #[test]
@@ -80,16 +87,19 @@ fn without_the_page_it_exits_3() {
     assert!(text.contains("frontend-fixture"), "{text}");
 }
 
-/// Processes that mention a folder in their command line: its browser and all its children.
-fn processes_of(folder: &Path) -> Vec<u32> {
+/// Processes that mention a folder in their command line or environment: browsers, their children
+/// and their displays. Of each also the command line.
+fn processes_of(folder: &Path) -> Vec<(u32, String)> {
     let needle = folder.to_string_lossy().into_owned();
+    let read = |pid: u32, file: &str| {
+        let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    };
     let entries = fs::read_dir("/proc").expect("/proc");
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_string_lossy().parse().ok())
-        .filter(|pid: &u32| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(&needle)
-        })
+        .map(|pid: u32| (pid, read(pid, "cmdline")))
+        .filter(|(pid, line)| line.contains(&needle) || read(*pid, "environ").contains(&needle))
         .collect()
 }
 
@@ -114,10 +124,9 @@ struct Proving {
 }
 
 impl Proving {
-    fn start(tmp: &Path) -> Self {
-        let mut child = harness(&["prove", "--controls", "--client", "fetch"], tmp)
-            .spawn()
-            .expect("the binary");
+    fn start(tmp: &Path, engine: Engine) -> Self {
+        let args = ["prove", "--controls", "--client", "fetch", "--engine", engine.id()];
+        let mut child = harness(&args, tmp).spawn().expect("the binary");
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr"));
         // Without a terminal this line comes when the browser is up and the proof begins.
         let mut line = String::new();
@@ -144,42 +153,122 @@ fn assert_nothing_is_left(tmp: &Path) {
 
 #[test]
 fn an_interrupted_run_leaves_nothing_behind() {
-    if !has_browser() {
-        return;
+    for engine in engines() {
+        for name in ["INT", "TERM", "HUP"] {
+            let tmp = tempfile::tempdir().expect("a folder");
+            let run = Proving::start(tmp.path(), engine);
+            // Ours, the browser, its children; in WebKitGTK also its driver and its display.
+            assert!(processes_of(tmp.path()).len() > 3, "{engine:?}");
+            signal(name, run.child.id());
+            let (code, text) = run.end();
+            assert_eq!(code, Some(130), "{engine:?} {name}: {text}");
+            assert!(text.contains("are gone"), "{text}");
+            assert_nothing_is_left(tmp.path());
+        }
     }
-    for name in ["INT", "TERM", "HUP"] {
-        let tmp = tempfile::tempdir().expect("a folder");
-        let run = Proving::start(tmp.path());
-        signal(name, run.child.id());
-        let (code, text) = run.end();
-        assert_eq!(code, Some(130), "{name}: {text}");
-        assert!(text.contains("are gone"), "{text}");
-        assert_nothing_is_left(tmp.path());
+}
+
+#[test]
+fn a_run_that_is_interrupted_at_its_start_leaves_nothing_behind() {
+    for engine in engines() {
+        for moment in ["its profile is there", "a process of its is there", "two are"] {
+            let tmp = tempfile::tempdir().expect("a folder");
+            let args = ["prove", "--client", "fetch", "--engine", engine.id()];
+            let mut child = harness(&args, tmp.path()).spawn().expect("the binary");
+            wait_until(moment, || match moment {
+                "its profile is there" => fs::read_dir(tmp.path()).is_ok_and(|d| d.count() > 0),
+                // Ours is the first of them.
+                "a process of its is there" => processes_of(tmp.path()).len() > 1,
+                _ => processes_of(tmp.path()).len() > 2,
+            });
+            signal("TERM", child.id());
+            let code = child.wait().expect("an end").code();
+            assert_eq!(code, Some(130), "{engine:?}, when {moment}");
+            assert_nothing_is_left(tmp.path());
+        }
     }
 }
 
 #[test]
 fn a_browser_that_dies_half_way_exits_3() {
-    if !has_browser() {
+    for engine in engines() {
+        let tmp = tempfile::tempdir().expect("a folder");
+        let run = Proving::start(tmp.path(), engine);
+        let browser = match engine {
+            Engine::Chromium => "chrom",
+            Engine::Firefox => "firefox",
+            Engine::WebKit => "MiniBrowser",
+        };
+        // The oldest of them is the browser itself.
+        let oldest = processes_of(tmp.path())
+            .into_iter()
+            .filter(|(pid, line)| *pid != run.child.id() && line.contains(browser))
+            .map(|(pid, _)| pid)
+            .min();
+        signal("KILL", oldest.expect("a browser"));
+        let (code, text) = run.end();
+        assert_eq!(code, Some(3), "{engine:?}: {text}");
+        assert!(text.contains("the browser died"), "{engine:?}: {text}");
+        assert_nothing_is_left(tmp.path());
+    }
+}
+
+#[test]
+fn a_missing_engine_is_skipped_and_said_and_an_error_where_it_is_required() {
+    if !has_chromium() {
         return;
     }
     let tmp = tempfile::tempdir().expect("a folder");
-    let run = Proving::start(tmp.path());
-    // The oldest of them is the browser itself.
-    signal("KILL", processes_of(tmp.path()).into_iter().min().expect("a browser"));
-    let (code, text) = run.end();
-    assert_eq!(code, Some(3), "{text}");
-    assert!(text.contains("the browser died"), "{text}");
-    assert_nothing_is_left(tmp.path());
+    let with = |args: &[&str]| {
+        let args = [&["prove", "--client", "fetch", "--topology", "same-origin"], args].concat();
+        let output = harness(&args, tmp.path())
+            .env("FIREFOX", "/nowhere/firefox")
+            .output()
+            .expect("the binary");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    let (code, text) = with(&["--engine", "chromium,firefox"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("Firefox skipped") && text.contains("/nowhere/firefox"), "{text}");
+    for args in [&["--engine", "chromium,firefox", "--require"][..], &["--engine", "firefox"]] {
+        let (code, text) = with(args);
+        assert_eq!(code, Some(3), "{text}");
+        assert!(text.contains("no Firefox found"), "{text}");
+    }
+}
+
+#[test]
+fn engines_says_which_are_here_and_how_to_get_the_rest() {
+    let tmp = tempfile::tempdir().expect("a folder");
+    let output = harness(&["engines"], tmp.path())
+        .env("FIREFOX", "/nowhere/firefox")
+        .output()
+        .expect("the binary");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let firefox = text.lines().find(|line| line.starts_with("firefox")).expect("a line");
+    assert!(firefox.contains("missing") && firefox.contains("apt-get install"), "{firefox}");
 }
 
 #[test]
 fn json_is_one_document_without_secrets() {
-    if !has_browser() {
+    if !has_chromium() {
         return;
     }
     let tmp = tempfile::tempdir().expect("a folder");
-    let args = ["prove", "--format", "json", "--client", "fetch", "--topology", "same-site"];
+    let args = [
+        "prove",
+        "--format",
+        "json",
+        "--client",
+        "fetch",
+        "--topology",
+        "same-site",
+        "--engine",
+        "chromium",
+    ];
     let output = harness(&args, tmp.path()).output().expect("the binary");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");

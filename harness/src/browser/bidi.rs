@@ -127,7 +127,7 @@ impl BidiCollector {
         let hop = &mut request.hops[number];
         if hop.url.is_empty() {
             hop.url = without_fragment(params["request"]["url"].as_str().unwrap_or_default());
-            hop.method = params["request"]["method"].as_str().unwrap_or_default().to_owned();
+            params["request"]["method"].as_str().unwrap_or_default().clone_into(&mut hop.method);
         }
         change(hop, params);
     }

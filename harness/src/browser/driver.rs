@@ -1,5 +1,7 @@
 //! What every engine can do, whatever speaks to it.
 
+use std::path::Path;
+
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
@@ -21,6 +23,9 @@ pub trait Browser: Send + Sync {
 
     /// What it lets us see.
     fn sight(&self) -> Sight;
+
+    /// Its scratch profile. It is gone once the browser is closed or dropped.
+    fn profile(&self) -> &Path;
 
     /// Its name and version, for example `Firefox 153.7.0`.
     fn version(&self) -> Answer<'_, String>;

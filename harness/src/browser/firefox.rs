@@ -4,7 +4,7 @@
 mod page;
 mod prefs;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub struct Firefox {
     group: Group,
     _relay: Relay,
     // Dropped last, when all that uses it has ended.
-    _profile: Profile,
+    profile: Profile,
 }
 
 impl Firefox {
@@ -94,28 +94,7 @@ impl Firefox {
         let number = session["capabilities"]["browserVersion"].as_str().unwrap_or("unknown");
         let version = format!("Firefox {number}");
         let user_context = Mutex::new("default".to_owned());
-        Ok(Self {
-            tap,
-            observer,
-            router,
-            version,
-            user_context,
-            group,
-            _relay: relay,
-            _profile: profile,
-        })
-    }
-
-    /// The browser's process id.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.group.pid()
-    }
-
-    /// The profile. It is gone once the browser is closed or dropped.
-    #[must_use]
-    pub fn profile_path(&self) -> &std::path::Path {
-        self._profile.path()
+        Ok(Self { tap, observer, router, version, user_context, group, _relay: relay, profile })
     }
 
     async fn open_page(&self, url: &str) -> Result<FirefoxPage, BrowserError> {
@@ -177,6 +156,10 @@ impl Browser for Firefox {
 
     fn sight(&self) -> Sight {
         Sight { requests: true, cors_errors: true, withheld_cookies: false }
+    }
+
+    fn profile(&self) -> &Path {
+        self.profile.path()
     }
 
     fn version(&self) -> Answer<'_, String> {

@@ -90,11 +90,6 @@ impl Group {
         &mut self.child
     }
 
-    /// Its process id.
-    pub(crate) const fn pid(&self) -> Option<u32> {
-        self.pid
-    }
-
     /// Waits until the program has ended by itself, or `patience` is over.
     pub(crate) async fn has_ended(&mut self, patience: Duration) -> bool {
         tokio::time::timeout(patience, self.child.wait()).await.is_ok()

@@ -83,6 +83,10 @@ impl WebDriver {
         if succeeded {
             return Ok(value);
         }
+        // The driver outlives its browser, and says no more about its end than this.
+        if value["error"] == "invalid session id" {
+            return Err(BrowserError::Gone);
+        }
         let text = |value: Value| value.as_str().unwrap_or_default().to_owned();
         Err(BrowserError::Driver {
             error: text(value["error"].take()),

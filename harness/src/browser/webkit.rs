@@ -38,7 +38,7 @@ const START_DEADLINE: Duration = Duration::from_secs(15);
 /// How long the browser may take to come up.
 const SESSION_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a page may take to load.
-const LOAD_DEADLINE: Duration = Duration::from_secs(15);
+const LOAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a script may run.
 const SCRIPT_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a port is chosen: between our choice and the driver's start, somebody else may take it.
@@ -117,17 +117,12 @@ impl WebKit {
         })
     }
 
-    /// The profile. It is gone once the browser is closed or dropped.
-    #[must_use]
-    pub fn profile_path(&self) -> &Path {
-        self.profile.path()
-    }
-
     async fn open_page(&self, url: &str) -> Result<WebKitPage, BrowserError> {
         let window = {
             let current = self.session.inner.lock().await;
             let path = format!("{}/window/new", current.path);
-            let body = Some(json!({"type": "tab"}));
+            // A window: a tab that is not in front is drawn by nobody, and waits for its picture forever.
+            let body = Some(json!({"type": "window"}));
             let opened =
                 self.session.driver.command(Method::POST, &path, body, CALL_DEADLINE).await?;
             opened["handle"].as_str().unwrap_or_default().to_owned()
@@ -159,6 +154,10 @@ impl Browser for WebKit {
 
     fn sight(&self) -> Sight {
         Sight { requests: false, cors_errors: false, withheld_cookies: false }
+    }
+
+    fn profile(&self) -> &Path {
+        self.profile.path()
     }
 
     fn version(&self) -> Answer<'_, String> {
@@ -257,7 +256,7 @@ impl Current {
     async fn find_jar_window(&mut self, driver: &WebDriver) -> Result<(), BrowserError> {
         let path = format!("{}/window", self.path);
         let window = driver.command(Method::GET, &path, None, CALL_DEADLINE).await?;
-        self.jar = window.as_str().unwrap_or_default().to_owned();
+        window.as_str().unwrap_or_default().clone_into(&mut self.jar);
         self.window.clone_from(&self.jar);
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::lab::Topology;
 use crate::prove::scene::Client;
 
 /// A sentence about the service. The numbers up to 11 are those of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Claim {
     /// 1

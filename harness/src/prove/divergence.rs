@@ -4,7 +4,9 @@
 //! hold, and is tried both ways: a check that is not listed must hold, and one that is listed must
 //! not. A divergence that is gone fails the proof until its entry is gone, too.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::browser::{Engine, ThirdPartyCookies};
 use crate::lab::Topology;
@@ -17,7 +19,7 @@ use crate::prove::scene::Client;
 pub struct Divergences {
     /// The version in which it was seen.
     pub version: String,
-    /// One for each reason and claim.
+    /// One for each reason.
     #[serde(default)]
     pub divergence: Vec<Divergence>,
 }
@@ -26,22 +28,55 @@ pub struct Divergences {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Divergence {
-    /// Where.
-    pub topology: Topology,
-    /// Under which settings for third-party cookies.
-    pub third_party: Vec<ThirdPartyCookies>,
-    /// Which claims.
-    pub claims: Vec<Claim>,
-    /// With which clients; left out: with all.
-    pub clients: Option<Vec<Client>>,
-    /// The checks that do not hold, word for word.
-    pub checks: Vec<String>,
     /// What the engine does, in a sentence.
     pub what: String,
     /// The version in which it was first seen.
     pub since: String,
     /// Where it is documented or discussed; `measured` if nowhere.
     pub link: String,
+    /// Where.
+    pub topology: Topology,
+    /// Under which settings for third-party cookies.
+    pub third_party: Vec<ThirdPartyCookies>,
+    /// Counts only where the browser itself gives one of these reasons for keeping a cookie back or
+    /// refusing to store it; left out: always. What is built into a browser is known that way.
+    pub reasons: Option<Vec<String>>,
+    /// The checks that do not hold, word for word, by claim.
+    pub falls: BTreeMap<Claim, Vec<String>>,
+    /// Those that only some clients make.
+    #[serde(default)]
+    pub falls_with: BTreeMap<Client, BTreeMap<Claim, Vec<String>>>,
+}
+
+/// What is known about one claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Known {
+    /// What the engine does.
+    pub what: String,
+    /// The version in which it was first seen.
+    pub since: String,
+    /// Where it is documented or discussed.
+    pub link: String,
+    /// Counts only where the browser gives one of these reasons.
+    #[serde(skip)]
+    pub reasons: Option<Vec<String>>,
+    /// The checks that do not hold.
+    pub checks: Vec<String>,
+}
+
+impl Divergence {
+    fn about(&self, claim: Claim, client: Client) -> Option<Known> {
+        let with = self.falls_with.get(&client).and_then(|falls| falls.get(&claim));
+        let checks: Vec<_> =
+            self.falls.get(&claim).into_iter().chain(with).flatten().cloned().collect();
+        (!checks.is_empty()).then(|| Known {
+            what: self.what.clone(),
+            since: self.since.clone(),
+            link: self.link.clone(),
+            reasons: self.reasons.clone(),
+            checks,
+        })
+    }
 }
 
 /// A file of divergences that cannot be read.
@@ -74,14 +109,12 @@ impl Divergences {
         claim: Claim,
         client: Client,
         third_party: ThirdPartyCookies,
-    ) -> Vec<Divergence> {
+    ) -> Vec<Known> {
         let applies = |entry: &&Divergence| {
-            entry.topology == topology
-                && entry.claims.contains(&claim)
-                && entry.clients.as_ref().is_none_or(|clients| clients.contains(&client))
-                && entry.third_party.contains(&third_party)
+            entry.topology == topology && entry.third_party.contains(&third_party)
         };
-        self.divergence.iter().filter(applies).cloned().collect()
+        let entries = self.divergence.iter().filter(applies);
+        entries.filter_map(|entry| entry.about(claim, client)).collect()
     }
 }
 
@@ -96,11 +129,18 @@ mod tests {
             assert!(!known.version.is_empty(), "{engine:?}");
             for entry in known.divergence {
                 assert!(entry.what.len() > 20 && !entry.since.is_empty(), "{entry:?}");
-                assert!(!entry.link.is_empty() && !entry.checks.is_empty(), "{entry:?}");
-                let clients = entry.clients.clone().unwrap_or_else(|| Client::ALL.to_vec());
-                for claim in &entry.claims {
-                    let asked = clients.iter().any(|c| claim.applies(entry.topology, *c));
-                    assert!(asked, "{claim:?} is never asked: {entry:?}");
+                assert!(!entry.link.is_empty() && !entry.third_party.is_empty(), "{entry:?}");
+                let all = Client::ALL
+                    .iter()
+                    .flat_map(|client| entry.falls.keys().map(move |claim| (client, claim)));
+                let some = entry
+                    .falls_with
+                    .iter()
+                    .flat_map(|(client, falls)| falls.keys().map(move |claim| (client, claim)));
+                for (client, claim) in all.chain(some) {
+                    let asked = claim.applies(entry.topology, *client);
+                    assert!(asked, "{claim:?} is not asked with {client:?}: {entry:?}");
+                    assert!(entry.about(*claim, *client).is_some(), "{claim:?}: {entry:?}");
                 }
             }
         }
@@ -109,9 +149,9 @@ mod tests {
     #[test]
     fn an_entry_counts_where_it_says_and_nowhere_else() {
         let known: Divergences = toml::from_str(
-            "version = '1'\n[[divergence]]\ntopology = 'cross-site'\nthird-party = ['block']\n\
-             claims = ['logout']\nclients = ['xhr']\nchecks = ['x']\nwhat = ''\nsince = ''\n\
-             link = ''\n",
+            "version = '1'\n[[divergence]]\nwhat = ''\nsince = ''\nlink = ''\n\
+             topology = 'cross-site'\nthird-party = ['block']\n[divergence.falls]\n\
+             preflights = ['x']\n[divergence.falls-with.xhr]\nlogout = ['y']\n",
         )
         .unwrap();
         let count = |topology, claim, client, third_party| {
@@ -122,7 +162,8 @@ mod tests {
         assert_eq!(count(Topology::SameSite, Claim::Logout, Client::Xhr, block), 0);
         assert_eq!(count(Topology::CrossSite, Claim::CsrfToken, Client::Xhr, block), 0);
         assert_eq!(count(Topology::CrossSite, Claim::Logout, Client::Fetch, block), 0);
+        assert_eq!(count(Topology::CrossSite, Claim::Preflights, Client::Fetch, block), 1);
         let allow = ThirdPartyCookies::Allow;
-        assert_eq!(count(Topology::CrossSite, Claim::Logout, Client::Xhr, allow), 0);
+        assert_eq!(count(Topology::CrossSite, Claim::Preflights, Client::Fetch, allow), 0);
     }
 }

@@ -10,7 +10,7 @@ mod scene;
 mod verdict;
 
 pub use claim::Claim;
-pub use divergence::{Divergence, DivergenceError, Divergences};
+pub use divergence::{Divergence, DivergenceError, Divergences, Known};
 pub use proof::{Control, EngineProof, Proof, Timing};
 pub use run::prove;
 pub use scene::{Client, Mode, Observed, PageView};

@@ -41,7 +41,7 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
         let (engine, binary) = engine.clone();
         let began = Instant::now();
         let starting = launch(engine, settings(plan, &stages, &certificate, binary));
-        async move { Ok::<_, BrowserError>((starting.await?, began)) }
+        async move { Ok::<_, BrowserError>((starting.await?, began.elapsed())) }
     };
 
     let mut engines = Vec::new();
@@ -51,14 +51,15 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
         None => None,
     };
     progress.planned(planned(plan));
-    while let Some((browser, began)) = running.take() {
+    while let Some((browser, launched)) = running.take() {
+        let begins = Instant::now();
         let divergences = Divergences::of(browser.engine())?;
         let mut run = Run {
             plan,
             progress,
             browser: browser.as_ref(),
             divergences: &divergences,
-            began,
+            began: begins.checked_sub(launched).unwrap_or(begins),
             first: None,
             count: 0,
             probes: 0,
@@ -72,7 +73,7 @@ async fn run(plan: &Plan, progress: &dyn Progress) -> Result<Proof, ProveError> 
             }
         };
         let (proof, next) = tokio::try_join!(run.engine(&stages, number), upcoming)?;
-        first = first.or_else(|| run.first.map(|first| began + first - started));
+        first = first.or_else(|| run.first.map(|first| run.began + first - started));
         browser.close().await;
         engines.push(proof);
         running = next;
@@ -138,6 +139,7 @@ struct Run<'a> {
     progress: &'a dyn Progress,
     browser: &'a dyn Browser,
     divergences: &'a Divergences,
+    /// When the proof began, less what the browser took to start: that ran beside another's proof.
     began: Instant,
     first: Option<Duration>,
     count: usize,

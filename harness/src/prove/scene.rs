@@ -18,7 +18,7 @@ use crate::prove::ProveError;
 const EVIDENCE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How a frontend makes requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Client {
     /// `fetch(url, { credentials })`.
@@ -175,6 +175,17 @@ impl Observed {
     /// A field of it that is a string.
     pub(super) fn field(&self, name: &str) -> Option<String> {
         self.json()?.get(name)?.as_str().map(str::to_owned)
+    }
+
+    /// Whether the browser gives this reason for a cookie that it kept back or refused to store.
+    pub(super) fn gives(&self, reason: &str) -> bool {
+        let legs =
+            self.browser.iter().flat_map(|browser| browser.hops.iter().chain(&browser.preflight));
+        legs.flat_map(|leg| {
+            let withheld = leg.cookies.iter().flat_map(|cookie| &cookie.blocked);
+            withheld.chain(leg.refused_set_cookies.iter().flat_map(|refused| &refused.reasons))
+        })
+        .any(|given| given == reason)
     }
 
     /// Whether the browser names the rule of CORS that the request broke.

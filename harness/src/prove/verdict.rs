@@ -9,7 +9,7 @@ use crate::browser::Engine;
 use crate::lab::Topology;
 use crate::prove::claim::Claim;
 use crate::prove::claims::Trial;
-use crate::prove::divergence::Divergence;
+use crate::prove::divergence::Known;
 use crate::prove::scene::{Client, Observed};
 
 /// One fact that a claim rests on.
@@ -47,7 +47,7 @@ pub struct Verdict {
     /// The facts it rests on.
     pub checks: Vec<Check>,
     /// What is known of the engine about this claim.
-    pub known: Vec<Divergence>,
+    pub known: Vec<Known>,
     /// Every request that was made for it.
     pub exchanges: Vec<Arc<Observed>>,
     /// How long it took, in milliseconds.
@@ -58,10 +58,16 @@ impl Verdict {
     pub(super) fn of(
         (engine, topology, claim, client): (Engine, Topology, Claim, Client),
         trial: Trial,
-        known: Vec<Divergence>,
+        known: Vec<Known>,
         took: Duration,
     ) -> Self {
         let Trial { checks, exchanges } = trial;
+        let given = |reason: &String| exchanges.iter().any(|seen| seen.gives(reason));
+        let counts = |known: &Known| match &known.reasons {
+            Some(reasons) => reasons.iter().any(given),
+            None => true,
+        };
+        let known = known.into_iter().filter(counts).collect();
         Self { engine, claim, topology, client, checks, known, exchanges, millis: millis(took) }
     }
 
@@ -124,21 +130,17 @@ pub(super) fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::browser::ThirdPartyCookies;
 
     fn verdict(checks: &[(&str, bool)], known: &[&str]) -> Verdict {
         let checks =
             checks.iter().map(|(says, holds)| Check { holds: *holds, says: (*says).into() });
         let topology = Topology::CrossSite;
-        let known = known.iter().map(|check| Divergence {
-            topology,
-            third_party: vec![ThirdPartyCookies::Allow],
-            claims: vec![Claim::Logout],
-            clients: None,
-            checks: vec![(*check).to_owned()],
+        let known = known.iter().map(|check| Known {
             what: String::new(),
             since: String::new(),
             link: String::new(),
+            reasons: None,
+            checks: vec![(*check).to_owned()],
         });
         let trial = Trial { checks: checks.collect(), exchanges: Vec::new() };
         let place = (Engine::Firefox, topology, Claim::Logout, Client::Fetch);

@@ -66,12 +66,7 @@ fn result(verdict: &Verdict) -> Value {
         "verdict": verdict.judgement(),
         "checks": verdict.checks,
         "why": verdict.surprises(),
-        "known": verdict.known.iter().map(|known| json!({
-            "what": known.what,
-            "since": known.since,
-            "link": known.link,
-            "checks": known.checks,
-        })).collect::<Vec<_>>(),
+        "known": verdict.known,
         "outdated": verdict.outdated(),
         "evidence": verdict.exchanges.iter().map(|seen| evidence(seen)).collect::<Vec<_>>(),
         "millis": verdict.millis,

@@ -170,9 +170,9 @@ impl Terminal {
             };
             let engines = Engine::ALL.iter().filter(|e| group.who.iter().any(|(w, _)| w == *e));
             let who: Vec<_> = engines
-                .map(|engine| match name_engines {
-                    true => format!("{}: {}", engine.id(), clients(*engine)),
-                    false => clients(*engine),
+                .map(|engine| {
+                    let name = format!("{}: ", engine.id());
+                    format!("{}{}", if name_engines { &name } else { "" }, clients(*engine))
                 })
                 .collect();
             let title = format!("{:>2} {}", group.claim.number(), group.claim.title());

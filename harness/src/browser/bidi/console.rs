@@ -70,7 +70,7 @@ fn quoted(text: &str, n: usize) -> Option<String> {
 fn last_quoted_but(text: &str, prefix: &str) -> Option<String> {
     let count = text.matches('‘').count();
     let all = (0..count).filter_map(|n| quoted(text, n));
-    all.filter(|value| !value.starts_with(prefix)).last()
+    all.rev().find(|value| !value.starts_with(prefix))
 }
 
 /// Words that a reason contains, and what Firefox calls it. The first that fits counts.

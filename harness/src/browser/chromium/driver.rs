@@ -1,5 +1,7 @@
 //! Chromium as a [`Browser`] like the others.
 
+use std::path::Path;
+
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -14,6 +16,10 @@ impl Browser for Chromium {
 
     fn sight(&self) -> Sight {
         Sight { requests: true, cors_errors: true, withheld_cookies: true }
+    }
+
+    fn profile(&self) -> &Path {
+        self.profile_path()
     }
 
     fn version(&self) -> Answer<'_, String> {

@@ -18,7 +18,7 @@ use crate::browser::evidence::{BrowserEvidence, Progress};
 use crate::browser::tap::{Event, Tap, TapError};
 
 /// How long a page may take to load.
-const LOAD_DEADLINE: Duration = Duration::from_secs(15);
+const LOAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a script may run.
 const SCRIPT_DEADLINE: Duration = Duration::from_secs(30);
 /// How long evidence that must come is waited for.
