@@ -196,8 +196,6 @@ async fn hosts_have_their_real_names_ports_and_certificates(engine: Engine) {
     }
     let thrown = page.probe(&json!({"throw": "out of cheese"}), "t", &|_| true).await.map(|_| ());
     assert!(thrown.unwrap_err().to_string().contains("out of cheese"));
-    let picture = page.screenshot().await.unwrap();
-    assert_eq!(&picture[..4], b"\x89PNG");
     drop(page);
     browser.close().await;
 }

@@ -71,9 +71,6 @@ pub trait Tab: Send + Sync {
     /// Evaluates an expression in the page, awaits it if it is a promise, and gives its value as
     /// JSON (`null` for `undefined`).
     fn evaluate<'a>(&'a self, js: &'a str) -> Answer<'a, Value>;
-
-    /// A picture of the viewport, as PNG.
-    fn screenshot(&self) -> Answer<'_, Vec<u8>>;
 }
 
 /// What an engine lets us see. What it does not show is never guessed.

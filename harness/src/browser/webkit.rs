@@ -11,8 +11,6 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Method;
@@ -121,7 +119,7 @@ impl WebKit {
         let window = {
             let current = self.session.inner.lock().await;
             let path = format!("{}/window/new", current.path);
-            // A window: a tab that is not in front is drawn by nobody, and waits for its picture forever.
+            // A window: a tab that is not in front counts as hidden, and its timers are slowed down.
             let body = Some(json!({"type": "window"}));
             let opened =
                 self.session.driver.command(Method::POST, &path, body, CALL_DEADLINE).await?;
@@ -201,6 +199,9 @@ impl Browser for WebKit {
                 current.look_at(&self.session.driver, document).await?;
                 let path = format!("{}/cookie", current.path);
                 self.session.driver.command(Method::DELETE, &path, None, CALL_DEADLINE).await?;
+                // The browser answers before it has done so, and what a page stores now would be
+                // deleted, too. Questions to the jar are answered in order: this one comes after.
+                self.session.get(&current, "/cookie").await?;
             }
             Ok(())
         }
@@ -356,18 +357,6 @@ impl Tab for WebKitPage {
 
     fn evaluate<'a>(&'a self, js: &'a str) -> Answer<'a, Value> {
         self.run(js).boxed()
-    }
-
-    fn screenshot(&self) -> Answer<'_, Vec<u8>> {
-        async {
-            let mut current = self.session.inner.lock().await;
-            current.switch_to(&self.session.driver, &self.window).await?;
-            let picture = self.session.get(&current, "/screenshot").await?;
-            STANDARD.decode(picture.as_str().unwrap_or_default()).map_err(|error| {
-                BrowserError::Page { what: format!("its picture is not base64: {error}") }
-            })
-        }
-        .boxed()
     }
 }
 

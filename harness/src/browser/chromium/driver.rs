@@ -96,8 +96,4 @@ impl Tab for Page {
     fn evaluate<'a>(&'a self, js: &'a str) -> Answer<'a, Value> {
         Self::evaluate(self, js).boxed()
     }
-
-    fn screenshot(&self) -> Answer<'_, Vec<u8>> {
-        Self::screenshot(self).boxed()
-    }
 }

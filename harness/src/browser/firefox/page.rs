@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -218,18 +216,6 @@ impl Tab for FirefoxPage {
 
     fn evaluate<'a>(&'a self, js: &'a str) -> Answer<'a, Value> {
         self.run(js).boxed()
-    }
-
-    fn screenshot(&self) -> Answer<'_, Vec<u8>> {
-        async {
-            let params = json!({"context": self.context});
-            let reply =
-                self.call(LOAD_DEADLINE, "browsingContext.captureScreenshot", params).await?;
-            STANDARD.decode(reply["data"].as_str().unwrap_or_default()).map_err(|error| {
-                BrowserError::Page { what: format!("its picture is not base64: {error}") }
-            })
-        }
-        .boxed()
     }
 }
 
