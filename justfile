@@ -9,7 +9,7 @@ default:
 run *ARGS:
     cargo run --release -- {{ ARGS }}
 
-# Prove the claims in a real browser, e.g. `just prove --controls`
+# Prove the claims in real browsers, e.g. `just prove --engine firefox --controls`
 [group('run')]
 prove *ARGS: setup
     cargo run --quiet -p withcreds-harness -- prove {{ ARGS }}
@@ -48,12 +48,12 @@ fuzz SECONDS="60":
 peers *NAMES:
     python3 tests/cors/peers/record/record.py {{ NAMES }}
 
-# One claim, client or topology, e.g. `just repro same-site::csrf-token::xhr`
+# One engine, claim, client or topology, e.g. `just repro firefox::same-site::csrf-token::xhr`
 [group('test')]
 repro FILTER: setup
     CI=true cargo test -p withcreds-harness --test browsers -- {{ FILTER }}
 
-# Install what tests need: Chromium and redis-server (Debian, Ubuntu), and the npm package
+# Install what tests need: three engines and redis-server (Debian, Ubuntu), and the npm packages
 [group('test')]
 setup:
     @.ci/setup

@@ -96,3 +96,32 @@ fn the_doctor_judges_without_looking() {
         }
     }
 }
+
+/// The files of each engine's driver, and words that only another one's code has.
+const DRIVERS: [(&str, &[&str], &[&str]); 3] = [
+    ("chromium", &["chromium", "page.rs"], &["Firefox", "WebKit", "bidi", "webdriver", "relay"]),
+    ("firefox", &["firefox", "bidi"], &["Chromium", "WebKit", "webdriver", "headless_chrome"]),
+    ("webkit", &["webkit", "webdriver", "display"], &["Chromium", "Firefox", "bidi", "Tap"]),
+];
+
+#[test]
+fn engines_never_use_each_other() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/browser");
+    for (engine, names, foreign) in DRIVERS {
+        let own = |file: &PathBuf| {
+            let inside = file.strip_prefix(&folder).expect("below the folder");
+            let first = inside.iter().next().and_then(|part| part.to_str()).unwrap_or_default();
+            names.iter().any(|name| first.trim_end_matches(".rs") == name.trim_end_matches(".rs"))
+        };
+        let files: Vec<_> = rust_files(&folder).into_iter().filter(own).collect();
+        assert!(files.len() >= 3, "the drivers moved: {files:?}");
+        for file in files {
+            let code = code(&file);
+            let uses = code.lines().filter(|line| line.trim_start().starts_with("use "));
+            for line in uses {
+                let strange = foreign.iter().find(|word| line.contains(**word));
+                assert_eq!(strange, None, "{engine}, {}: {line}", file.display());
+            }
+        }
+    }
+}

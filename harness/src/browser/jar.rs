@@ -27,6 +27,7 @@ pub struct JarCookie {
 
 impl JarCookie {
     /// From the DevTools protocol's `Network.Cookie`.
+    #[cfg(any(test, feature = "chromium"))]
     pub(crate) fn from_devtools(cookie: &Value) -> Self {
         // An object today, a plain string in older versions.
         let partition = &cookie["partitionKey"];

@@ -1,12 +1,10 @@
 //! The commands and what they have in common.
 
 mod doctor;
-#[cfg(feature = "chromium")]
 mod engines;
 mod explain;
 mod list;
 mod predict;
-#[cfg(feature = "chromium")]
 mod prove;
 mod relation;
 mod scenarios;
@@ -23,7 +21,6 @@ const USAGE: u8 = 2;
 /// No browser, no port, a crash: nothing is known about the service.
 const ENVIRONMENT: u8 = 3;
 /// Ended by Ctrl-C, as shells count it.
-#[cfg(feature = "chromium")]
 const INTERRUPTED: u8 = 130;
 
 const EXAMPLES: &str = "Examples:
@@ -49,10 +46,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Cmd {
     /// Show the claims about the service to be true, each with its evidence
-    #[cfg(feature = "chromium")]
     Prove(prove::Args),
     /// Say which browsers are here, and how to get the missing ones
-    #[cfg(feature = "chromium")]
     Engines,
     /// Predict what happens in scenario files, in each engine: no browser needed
     Predict(predict::Args),
@@ -72,9 +67,7 @@ enum Cmd {
 /// Runs the command line of this process. Usage errors end it with 2.
 pub(crate) fn main() -> u8 {
     match Cli::parse().command {
-        #[cfg(feature = "chromium")]
         Cmd::Prove(args) => prove::main(args),
-        #[cfg(feature = "chromium")]
         Cmd::Engines => engines::main(),
         Cmd::Predict(args) => predict::main(&args),
         Cmd::List(args) => list::main(&args),
