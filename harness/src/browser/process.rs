@@ -34,6 +34,14 @@ pub(crate) fn users_of(profile: &Path) -> Vec<u32> {
         .collect()
 }
 
+/// Whether one of the processes that use `profile` is `program`.
+pub(crate) fn runs(profile: &Path, program: &Path) -> bool {
+    let needle = program.as_os_str().as_bytes();
+    users_of(profile).into_iter().any(|pid| {
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(needle))
+    })
+}
+
 /// Kills what still uses `profile` and returns once nothing does, or after about two seconds.
 /// With `grace`, the processes have that long to end by themselves first.
 pub(crate) fn end_users_of(profile: &Path, grace: Duration) {

@@ -27,10 +27,10 @@ impl WebDriver {
         Self { client, address }
     }
 
-    /// Whether it answers, and takes a session.
+    /// Whether it answers, and takes a session: it has none.
     pub(crate) async fn is_ready(&self) -> bool {
-        let asked = self.command(Method::GET, "/status", None, CALL_DEADLINE).await;
-        asked.is_ok_and(|status| status["ready"] == true)
+        let asked = timeout(CALL_DEADLINE, self.send(Method::GET, "/status", None)).await;
+        asked.is_ok_and(|answer| answer.is_ok_and(|status| status["ready"] == true))
     }
 
     /// Starts a session and gives its path, under which its commands are, and what it can do.

@@ -59,6 +59,9 @@ pub struct WebKit {
 struct Session {
     driver: WebDriver,
     inner: Mutex<Current>,
+    /// What the browser is known by.
+    profile: PathBuf,
+    mini_browser: PathBuf,
 }
 
 struct Current {
@@ -66,6 +69,8 @@ struct Current {
     path: String,
     /// The window in which we look at jars.
     jar: String,
+    /// What it shows: the jar is asked about that, as it is at the moment of the question.
+    document: Option<String>,
     window: String,
 }
 
@@ -102,8 +107,13 @@ impl WebKit {
                 }
             })?;
         let number = told["browserVersion"].as_str().unwrap_or("unknown").to_owned();
-        let session = Session { driver, inner: Mutex::new(Current::begin(path)) };
-        session.inner.lock().await.find_jar_window(&session.driver).await?;
+        let session = Session {
+            driver,
+            inner: Mutex::new(Current::begin(path)),
+            profile: profile.path().to_owned(),
+            mini_browser,
+        };
+        session.inner.lock().await.find_jar_window(&session).await?;
         Ok(Self {
             session: Arc::new(session),
             capabilities,
@@ -121,8 +131,7 @@ impl WebKit {
             let path = format!("{}/window/new", current.path);
             // A window: a tab that is not in front counts as hidden, and its timers are slowed down.
             let body = Some(json!({"type": "window"}));
-            let opened =
-                self.session.driver.command(Method::POST, &path, body, CALL_DEADLINE).await?;
+            let opened = self.session.command(Method::POST, &path, body, CALL_DEADLINE).await?;
             opened["handle"].as_str().unwrap_or_default().to_owned()
         };
         let page = WebKitPage { session: Arc::clone(&self.session), window };
@@ -132,14 +141,14 @@ impl WebKit {
 
     async fn cookies_of(&self, document: &str) -> Result<Vec<JarCookie>, BrowserError> {
         let mut current = self.session.inner.lock().await;
-        current.look_at(&self.session.driver, document).await?;
+        current.look_at(&self.session, document).await?;
         let cookies = self.session.get(&current, "/cookie").await?;
         Ok(cookies.as_array().into_iter().flatten().map(JarCookie::from_webdriver).collect())
     }
 
     async fn end_session(&self) {
         let current = self.session.inner.lock().await;
-        let end = self.session.driver.command(Method::DELETE, &current.path, None, CALL_DEADLINE);
+        let end = self.session.command(Method::DELETE, &current.path, None, CALL_DEADLINE);
         // What does not end this way is killed.
         let _ = end.await;
     }
@@ -184,7 +193,7 @@ impl Browser for WebKit {
     fn plant<'a>(&'a self, document: &'a str, cookie: &'a JarCookie) -> Answer<'a, ()> {
         async move {
             let mut current = self.session.inner.lock().await;
-            current.look_at(&self.session.driver, document).await?;
+            current.look_at(&self.session, document).await?;
             let body = json!({"cookie": cookie.to_webdriver()});
             self.session.post(&current, "/cookie", body, CALL_DEADLINE).await?;
             Ok(())
@@ -196,9 +205,9 @@ impl Browser for WebKit {
         async move {
             for document in documents {
                 let mut current = self.session.inner.lock().await;
-                current.look_at(&self.session.driver, document).await?;
+                current.look_at(&self.session, document).await?;
                 let path = format!("{}/cookie", current.path);
-                self.session.driver.command(Method::DELETE, &path, None, CALL_DEADLINE).await?;
+                self.session.command(Method::DELETE, &path, None, CALL_DEADLINE).await?;
                 // The browser answers before it has done so, and what a page stores now would be
                 // deleted, too. Questions to the jar are answered in order: this one comes after.
                 self.session.get(&current, "/cookie").await?;
@@ -216,7 +225,7 @@ impl Browser for WebKit {
             let (path, _told) = started.await?;
             let mut current = self.session.inner.lock().await;
             *current = Current::begin(path);
-            current.find_jar_window(&self.session.driver).await
+            current.find_jar_window(&self.session).await
         }
         .boxed()
     }
@@ -234,7 +243,7 @@ impl Browser for WebKit {
 impl Session {
     async fn get(&self, current: &Current, command: &str) -> Result<Value, BrowserError> {
         let path = format!("{}{command}", current.path);
-        self.driver.command(Method::GET, &path, None, CALL_DEADLINE).await
+        self.command(Method::GET, &path, None, CALL_DEADLINE).await
     }
 
     async fn post(
@@ -245,43 +254,70 @@ impl Session {
         deadline: Duration,
     ) -> Result<Value, BrowserError> {
         let path = format!("{}{command}", current.path);
-        self.driver.command(Method::POST, &path, Some(body), deadline).await
+        self.command(Method::POST, &path, Some(body), deadline).await
+    }
+
+    async fn command(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        deadline: Duration,
+    ) -> Result<Value, BrowserError> {
+        let answer = self.driver.command(method, path, body, deadline).await;
+        answer.map_err(|error| self.explain(error))
+    }
+
+    /// The driver outlives its browser, and has only "unknown error" for what that left unanswered.
+    fn explain(&self, error: BrowserError) -> BrowserError {
+        let is_dead = || !process::runs(&self.profile, &self.mini_browser);
+        match error {
+            BrowserError::Driver { .. } if cfg!(target_os = "linux") && is_dead() => {
+                BrowserError::Gone
+            }
+            other => other,
+        }
     }
 }
 
 impl Current {
     fn begin(path: String) -> Self {
-        Self { path, jar: String::new(), window: String::new() }
+        Self { path, jar: String::new(), document: None, window: String::new() }
     }
 
-    async fn find_jar_window(&mut self, driver: &WebDriver) -> Result<(), BrowserError> {
+    async fn find_jar_window(&mut self, session: &Session) -> Result<(), BrowserError> {
         let path = format!("{}/window", self.path);
-        let window = driver.command(Method::GET, &path, None, CALL_DEADLINE).await?;
+        let window = session.command(Method::GET, &path, None, CALL_DEADLINE).await?;
         window.as_str().unwrap_or_default().clone_into(&mut self.jar);
         self.window.clone_from(&self.jar);
         Ok(())
     }
 
-    async fn switch_to(&mut self, driver: &WebDriver, window: &str) -> Result<(), BrowserError> {
+    async fn switch_to(&mut self, session: &Session, window: &str) -> Result<(), BrowserError> {
         if self.window != window {
             let path = format!("{}/window", self.path);
             let body = Some(json!({"handle": window}));
-            driver.command(Method::POST, &path, body, CALL_DEADLINE).await?;
+            session.command(Method::POST, &path, body, CALL_DEADLINE).await?;
             window.clone_into(&mut self.window);
         }
         Ok(())
     }
 
-    async fn go_to(&mut self, driver: &WebDriver, url: &str) -> Result<(), BrowserError> {
+    async fn go_to(&mut self, session: &Session, url: &str) -> Result<(), BrowserError> {
         let path = format!("{}/url", self.path);
-        driver.command(Method::POST, &path, Some(json!({"url": url})), LOAD_DEADLINE).await?;
+        session.command(Method::POST, &path, Some(json!({"url": url})), LOAD_DEADLINE).await?;
         Ok(())
     }
 
-    async fn look_at(&mut self, driver: &WebDriver, document: &str) -> Result<(), BrowserError> {
+    async fn look_at(&mut self, session: &Session, document: &str) -> Result<(), BrowserError> {
         let jar = self.jar.clone();
-        self.switch_to(driver, &jar).await?;
-        self.go_to(driver, document).await
+        self.switch_to(session, &jar).await?;
+        if self.document.as_deref() != Some(document) {
+            self.document = None;
+            self.go_to(session, document).await?;
+            self.document = Some(document.to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -295,8 +331,8 @@ impl WebKitPage {
     async fn load(&self, url: &str) -> Result<(), BrowserError> {
         {
             let mut current = self.session.inner.lock().await;
-            current.switch_to(&self.session.driver, &self.window).await?;
-            current.go_to(&self.session.driver, url).await?;
+            current.switch_to(&self.session, &self.window).await?;
+            current.go_to(&self.session, url).await?;
         }
         // A page that cannot be loaded is no error to the driver: the browser shows a text instead.
         let shown = self.run(LOADED).await?;
@@ -316,7 +352,7 @@ impl WebKitPage {
         let body = json!({"script": script, "args": []});
         let answer = {
             let mut current = self.session.inner.lock().await;
-            current.switch_to(&self.session.driver, &self.window).await?;
+            current.switch_to(&self.session, &self.window).await?;
             self.session.post(&current, "/execute/async", body, SCRIPT_DEADLINE).await
         };
         let answer = answer.map_err(|error| match error {

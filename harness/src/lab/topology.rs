@@ -243,15 +243,10 @@ impl Stage {
         found.map(|(_, origin)| origin.as_str()).ok_or(LabError::NotCast(asker))
     }
 
-    /// Empty documents of the hosts that may have cookies: the backend's, and the page's.
+    /// An empty document of the host that sets cookies: nobody else does.
     #[must_use]
-    pub fn documents(&self) -> Vec<String> {
-        let page = self.origin(Asker::Page).ok().map(str::to_owned);
-        let mut origins: Vec<_> =
-            [Some(self.backend.clone()), page].into_iter().flatten().collect();
-        // One jar for all ports of a host.
-        origins.dedup_by_key(|origin| host_of(origin).to_owned());
-        origins.iter().map(|origin| format!("{origin}{BLANK}")).collect()
+    pub fn document(&self) -> String {
+        format!("{}{BLANK}", self.backend)
     }
 
     /// The page's address: it talks to this stage's backend and asks nothing by itself.
@@ -279,11 +274,6 @@ impl Drop for Under<'_> {
 
 async fn listen() -> Result<TcpListener, LabError> {
     Ok(TcpListener::bind(("127.0.0.1", 0)).await?)
-}
-
-fn host_of(origin: &str) -> &str {
-    let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
-    authority.split(':').next().unwrap_or_default()
 }
 
 fn parse_origin(text: &str) -> Result<withcreds::Origin, LabError> {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::browser::{Browser, BrowserError, BrowserEvidence, JarCookie, Leg, Tab};
-use crate::lab::{Asker, BLANK, LabError, Stage, Topology, WireExchange};
+use crate::lab::{Asker, LabError, Stage, Topology, WireExchange};
 use crate::prove::ProveError;
 
 /// How long the browser layer waits for evidence.
@@ -243,7 +243,7 @@ impl Observed {
 pub(super) struct Scene<'a> {
     pub(super) stage: &'a Stage,
     /// Where its cookies are looked for.
-    documents: Vec<String>,
+    documents: [String; 1],
     pages: HashMap<Asker, OnceCell<Box<dyn Tab>>>,
     number: usize,
     next_probe: AtomicU64,
@@ -256,7 +256,7 @@ impl<'a> Scene<'a> {
         number: usize,
     ) -> Result<Self, ProveError> {
         let pages = stage.askers().map(|asker| (asker, OnceCell::new())).collect();
-        let documents = stage.documents();
+        let documents = [stage.document()];
         let scene = Self { stage, documents, pages, number, next_probe: AtomicU64::new(0) };
         scene.raise(browser, &[Asker::Page, Asker::Foreign]).await?;
         Ok(scene)
@@ -393,6 +393,6 @@ impl<'a> Scene<'a> {
         browser: &dyn Browser,
         cookie: &JarCookie,
     ) -> Result<(), BrowserError> {
-        browser.plant(&format!("{}{BLANK}", self.stage.backend), cookie).await
+        browser.plant(&self.documents[0], cookie).await
     }
 }
