@@ -42,6 +42,9 @@ const SCRIPT_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a port is chosen: between our choice and the driver's start, somebody else may take it.
 const PORT_TRIES: u32 = 3;
 
+/// How often a jar is emptied: of cookies that differ in their path only, one goes at a time.
+const JAR_TRIES: u32 = 20;
+
 /// A running WebKitGTK with a scratch profile.
 pub struct WebKit {
     session: Arc<Session>,
@@ -143,7 +146,7 @@ impl WebKit {
         let mut current = self.session.inner.lock().await;
         current.look_at(&self.session, document).await?;
         let cookies = self.session.get(&current, "/cookie").await?;
-        Ok(cookies.as_array().into_iter().flatten().map(JarCookie::from_webdriver).collect())
+        Ok(list(&cookies).map(JarCookie::from_webdriver).collect())
     }
 
     async fn end_session(&self) {
@@ -206,11 +209,7 @@ impl Browser for WebKit {
             for document in documents {
                 let mut current = self.session.inner.lock().await;
                 current.look_at(&self.session, document).await?;
-                let path = format!("{}/cookie", current.path);
-                self.session.command(Method::DELETE, &path, None, CALL_DEADLINE).await?;
-                // The browser answers before it has done so, and what a page stores now would be
-                // deleted, too. Questions to the jar are answered in order: this one comes after.
-                self.session.get(&current, "/cookie").await?;
+                self.session.empty_jar(&current).await?;
             }
             Ok(())
         }
@@ -255,6 +254,24 @@ impl Session {
     ) -> Result<Value, BrowserError> {
         let path = format!("{}{command}", current.path);
         self.command(Method::POST, &path, Some(body), deadline).await
+    }
+
+    /// Deletes cookie by cookie. The command that deletes all answers before it has done so, and
+    /// takes what a page stores meanwhile along (measured with 2.50).
+    async fn empty_jar(&self, current: &Current) -> Result<(), BrowserError> {
+        for _ in 0..JAR_TRIES {
+            let cookies = self.get(current, "/cookie").await?;
+            let names: Vec<_> =
+                list(&cookies).filter_map(|cookie| cookie["name"].as_str()).collect();
+            if names.is_empty() {
+                return Ok(());
+            }
+            for name in names {
+                let path = format!("{}/cookie/{name}", current.path);
+                self.command(Method::DELETE, &path, None, CALL_DEADLINE).await?;
+            }
+        }
+        Err(BrowserError::Page { what: "its cookies cannot be deleted".to_owned() })
     }
 
     async fn command(
@@ -463,6 +480,10 @@ fn command(
         command.env("WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS", "1");
     }
     command
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
 }
 
 fn capabilities(launch: &Launch, mini_browser: &Path, relay: SocketAddr) -> Value {
