@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, interval};
 
 use crate::browser::driver::{Answer, Browser, Enough, Sight, Tab};
-use crate::browser::engine::{Engine, find_mini_browser, has_display};
+use crate::browser::engine::{Engine, find_mini_browser, find_xvfb, has_display};
 use crate::browser::evidence::BrowserEvidence;
 use crate::browser::jar::JarCookie;
 use crate::browser::launch::{Hosts, Launch};
@@ -89,13 +89,14 @@ impl WebKit {
         let relay = Relay::start(Hosts::new(launch.hosts.clone()));
         let relay = relay.await.map_err(|error| failed(error.to_string()))?;
         let profile = Profile::bare().map_err(BrowserError::Profile)?;
-        // Without a window to show there is still one, on a display that nobody sees.
+        // Without a window to show there is still one, on a display that nobody sees if that can be.
         let display = match (launch.headed, has_display()) {
             (true, true) => None,
             (true, false) => {
                 let reason = "a window needs a display, and DISPLAY is not set";
                 return Err(failed(reason.to_owned()));
             }
+            (false, true) if find_xvfb().is_err() => None,
             (false, _) => Some(Display::start(launch.window).await?),
         };
         let (group, driver) = start(&binary, display.as_ref(), &profile).await?;
