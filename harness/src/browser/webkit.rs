@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -138,7 +139,8 @@ impl WebKit {
             let opened = self.session.command(Method::POST, &path, body, CALL_DEADLINE).await?;
             opened["handle"].as_str().unwrap_or_default().to_owned()
         };
-        let page = WebKitPage { session: Arc::clone(&self.session), window };
+        let page =
+            WebKitPage { session: Arc::clone(&self.session), window, last_job: AtomicU64::new(0) };
         page.load(url).await?;
         Ok(page)
     }
@@ -343,6 +345,7 @@ impl Current {
 struct WebKitPage {
     session: Arc<Session>,
     window: String,
+    last_job: AtomicU64,
 }
 
 impl WebKitPage {
@@ -361,17 +364,37 @@ impl WebKitPage {
         Err(BrowserError::Page { what: format!("{url} did not load: {text}") })
     }
 
+    /// The driver carries out one command at a time, and a script may wait for something that another
+    /// tab does: so it is started, and asked for again and again what has come of it.
     async fn run(&self, js: &str) -> Result<Value, BrowserError> {
-        let script = format!(
-            "const done = arguments[arguments.length - 1]; (async () => await ({js}))().then(
-                (value) => done(JSON.stringify({{ value: value ?? null }})),
-                (error) => done(JSON.stringify({{ thrown: String(error) }})))"
+        let job = self.last_job.fetch_add(1, Ordering::Relaxed) + 1;
+        let start = format!(
+            "const jobs = window.withcredsJobs ??= {{}};
+             jobs[{job}] = (async () => await ({js}))().then(
+                (value) => ({{ value: value ?? null }}),
+                (error) => ({{ thrown: String(error) }}));"
         );
+        let deadline = Instant::now() + SCRIPT_DEADLINE;
+        let mut answer = self.ask(&format!("{start} {}", look_at_job(job))).await?;
+        while answer["running"] == true {
+            if Instant::now() > deadline {
+                let what = "a script in the page".to_owned();
+                return Err(BrowserError::Timeout { what, after: SCRIPT_DEADLINE });
+            }
+            answer = self.ask(&look_at_job(job)).await?;
+        }
+        match answer["thrown"].as_str() {
+            Some(thrown) => Err(BrowserError::Page { what: thrown.to_owned() }),
+            None => Ok(answer["value"].take()),
+        }
+    }
+
+    async fn ask(&self, script: &str) -> Result<Value, BrowserError> {
         let body = json!({"script": script, "args": []});
         let answer = {
             let mut current = self.session.inner.lock().await;
             current.switch_to(&self.session, &self.window).await?;
-            self.session.post(&current, "/execute/async", body, SCRIPT_DEADLINE).await
+            self.session.post(&current, "/execute/async", body, CALL_DEADLINE).await
         };
         let answer = answer.map_err(|error| match error {
             BrowserError::Driver { error, message } => {
@@ -379,14 +402,25 @@ impl WebKitPage {
             }
             other => other,
         })?;
-        let mut answer: Value =
-            serde_json::from_str(answer.as_str().unwrap_or_default()).unwrap_or_default();
-        match answer["thrown"].as_str() {
-            Some(thrown) => Err(BrowserError::Page { what: thrown.to_owned() }),
-            None => Ok(answer["value"].take()),
-        }
+        Ok(serde_json::from_str(answer.as_str().unwrap_or_default()).unwrap_or_default())
     }
 }
+
+/// A script that gives what has come of a job, or after a moment that it still runs.
+fn look_at_job(job: u64) -> String {
+    format!(
+        "const done = arguments[arguments.length - 1];
+         const job = window.withcredsJobs?.[{job}] ?? {{ thrown: \"the page was replaced\" }};
+         const moment = new Promise((over) => setTimeout(over, {MOMENT_MILLIS}, {{ running: true }}));
+         Promise.race([job, moment]).then((answer) => {{
+            if (!answer.running) delete window.withcredsJobs?.[{job}];
+            done(JSON.stringify(answer));
+         }});"
+    )
+}
+
+/// Long enough for what takes no time to be done at once, short for other tabs to wait.
+const MOMENT_MILLIS: u32 = 150;
 
 /// Whether a server answered for the document.
 const LOADED: &str = "{
