@@ -313,6 +313,45 @@ async fn a_jar_is_shown_filled_emptied_and_exchanged(engine: Engine) {
     browser.close().await;
 }
 
+/// Whatever the engine does with cookies of other sites out of the box: one that is in the jar is
+/// sent, and one that is put back to where it was is sent again.
+async fn a_cookie_goes_back_to_where_it_was(engine: Engine) {
+    let mut lab = Lab::start().await;
+    lab.launch.third_party_cookies = ThirdPartyCookies::Default;
+    let browser = lab.browser(engine).await;
+    let documents = [API.to_owned()];
+    let page = browser.open(APP).await.unwrap();
+    let sent = async |probe: &str| {
+        lab.took();
+        page.probe(&call("GET", "open/me", probe), probe, &|_| true).await.unwrap();
+        lab.took().remove(0).2
+    };
+    page.probe(&call("POST", "open/login", "a1"), "a1", &|_| true).await.unwrap();
+    let shown = browser.cookies(&documents).await.unwrap();
+    let Some(cookie) = shown.first() else {
+        assert_ne!(
+            engine,
+            Engine::Firefox,
+            "Total Cookie Protection partitions, it does not refuse"
+        );
+        assert_eq!(sent("a2").await, "");
+        browser.close().await;
+        return;
+    };
+    if engine == Engine::Firefox {
+        assert_eq!(cookie.partition_key.as_deref(), Some(APP.trim_end_matches('/')));
+    }
+    assert_eq!(sent("a2").await, "sid=s3cret");
+    browser.clear_cookies(&documents).await.unwrap();
+    assert_eq!(sent("a3").await, "");
+    let planted = JarCookie { value: "planted".to_owned(), ..cookie.clone() };
+    browser.plant(API, &planted).await.unwrap();
+    assert_eq!(browser.cookies(&documents).await.unwrap(), [planted]);
+    assert_eq!(sent("a4").await, "sid=planted");
+    drop(page);
+    browser.close().await;
+}
+
 async fn third_party_cookies_are_blocked_where_asked(engine: Engine) {
     let mut lab = Lab::start().await;
     lab.launch.third_party_cookies = ThirdPartyCookies::Block;
@@ -404,6 +443,7 @@ in_every_engine! {
     a_certificate_that_is_not_listed_is_refused
     the_evidence_agrees_with_the_wire
     a_jar_is_shown_filled_emptied_and_exchanged
+    a_cookie_goes_back_to_where_it_was
     third_party_cookies_are_blocked_where_asked
     nothing_is_left_behind
     a_program_that_is_no_browser_fails_fast

@@ -37,7 +37,8 @@ pub trait Browser: Send + Sync {
     /// of `documents`: addresses of empty documents, one for each host that is of interest.
     fn cookies<'a>(&'a self, documents: &'a [String]) -> Answer<'a, Vec<JarCookie>>;
 
-    /// Puts a cookie into the jar, unpartitioned, as if the host of `document` had set it.
+    /// Puts a cookie into the jar, as if the host of `document` had set it: into the partition that
+    /// it names, if it names one. So a cookie that was shown goes back to where it was.
     fn plant<'a>(&'a self, document: &'a str, cookie: &'a JarCookie) -> Answer<'a, ()>;
 
     /// Empties the jar; where only documents' jars can be reached, that of `documents`.

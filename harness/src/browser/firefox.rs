@@ -1,6 +1,7 @@
 //! Firefox: started with a scratch profile, driven by WebDriver BiDi over its own websocket. There
 //! is no geckodriver in between.
 
+mod jar;
 mod page;
 mod prefs;
 
@@ -25,7 +26,7 @@ use crate::browser::launch::{Hosts, Launch};
 use crate::browser::process::{self, Group};
 use crate::browser::profile::Profile;
 use crate::browser::relay::Relay;
-use crate::browser::tap::Tap;
+use crate::browser::tap::{Tap, TapError};
 
 /// How long the browser may take until it listens.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -106,27 +107,18 @@ impl Firefox {
         Ok(page)
     }
 
-    /// Both kinds of partition: the first-party jar, and of each open page what it keeps for others.
+    /// The cookies of the first-party jar and of the partitions of all open pages.
     async fn all_cookies(&self) -> Result<Vec<JarCookie>, BrowserError> {
-        let user_context = self.user_context();
-        let mut cookies = Vec::new();
-        let jar = self.cookies_of(json!({"type": "storageKey", "userContext": user_context}));
-        for cookie in list(&jar.await?["cookies"]) {
-            cookies.push(JarCookie::from_bidi(cookie, None));
-        }
-        let partitions = self.partitions().await?;
-        for partition in try_join_all(partitions.into_iter().map(|p| self.cookies_of(p))).await? {
-            let origin = partition["partitionKey"]["sourceOrigin"].as_str();
-            for cookie in list(&partition["cookies"]) {
-                // A page's partition also shows what its own site has without a partition.
-                let bare = JarCookie::from_bidi(cookie, None);
-                let partitioned = JarCookie::from_bidi(cookie, origin);
-                if !cookies.contains(&bare) && !cookies.contains(&partitioned) {
-                    cookies.push(partitioned);
-                }
+        let all = json!({"type": "storageKey", "userContext": self.user_context()});
+        let all = self.cookies_of(all).await?;
+        let pages = self.partitions().await?.into_iter().map(|partition| async {
+            match self.cookies_of(partition).await {
+                // A page that was closed since has none to show.
+                Err(BrowserError::Protocol(TapError::Refused { .. })) => Ok(Value::Null),
+                other => other,
             }
-        }
-        Ok(cookies)
+        });
+        Ok(jar::sort(&all, &try_join_all(pages).await?))
     }
 
     async fn cookies_of(&self, partition: Value) -> Result<Value, BrowserError> {
@@ -136,12 +128,33 @@ impl Firefox {
 
     /// The partitions of the pages that are open in our user context.
     async fn partitions(&self) -> Result<Vec<Value>, BrowserError> {
+        Ok(self
+            .open_pages()
+            .await?
+            .into_iter()
+            .map(|(context, _url)| partition(&context))
+            .collect())
+    }
+
+    /// The partition that the pages of an origin have.
+    async fn partition_of(&self, origin: &str) -> Result<Value, BrowserError> {
+        let pages = self.open_pages().await?;
+        let is_of = |url: &str| url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
+        let page = pages.iter().find(|(_context, url)| is_of(url));
+        page.map(|(context, _url)| partition(context)).ok_or_else(|| BrowserError::Page {
+            what: format!("no page of {origin} is open, whose cookie partition was asked for"),
+        })
+    }
+
+    /// The pages that are open in our user context, each with its address.
+    async fn open_pages(&self) -> Result<Vec<(Value, String)>, BrowserError> {
         let user_context = self.user_context();
         let tree = self.tap.call(None, "browsingContext.getTree", json!({"maxDepth": 0})).await?;
         let ours = list(&tree["contexts"]).filter(|c| c["userContext"] == user_context.as_str());
         // A page that shows nothing has no origin, and no partition.
-        let real = ours.filter(|c| c["url"].as_str().is_some_and(|url| url.starts_with("http")));
-        Ok(real.map(|c| json!({"type": "context", "context": c["context"]})).collect())
+        let pages =
+            ours.filter_map(|c| Some((c["context"].clone(), c["url"].as_str()?.to_owned())));
+        Ok(pages.filter(|(_context, url)| url.starts_with("http")).collect())
     }
 
     fn user_context(&self) -> String {
@@ -180,7 +193,10 @@ impl Browser for Firefox {
             if cookie.domain.is_empty() {
                 planted["domain"] = json!(host_of(document));
             }
-            let partition = json!({"type": "storageKey", "userContext": self.user_context()});
+            let partition = match &cookie.partition_key {
+                None => json!({"type": "storageKey", "userContext": self.user_context()}),
+                Some(origin) => self.partition_of(origin).await?,
+            };
             let params = json!({"cookie": planted, "partition": partition});
             self.tap.call(None, "storage.setCookie", params).await?;
             Ok(())
@@ -279,6 +295,11 @@ async fn listening(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<String, 
         }
     }
     Err(last)
+}
+
+/// The partition of an open page, as the module `storage` takes it.
+fn partition(context: &Value) -> Value {
+    json!({"type": "context", "context": context})
 }
 
 fn host_of(url: &str) -> &str {

@@ -40,12 +40,11 @@ impl JarCookie {
         }
     }
 
-    /// From BiDi's `storage.PartialCookie`, found in the partition of `partition`.
-    pub(crate) fn from_bidi(cookie: &Value, partition: Option<&str>) -> Self {
+    /// From BiDi's `network.Cookie`, which does not tell its partition.
+    pub(crate) fn from_bidi(cookie: &Value) -> Self {
         Self {
             value: bytes(&cookie["value"]),
             same_site: cookie["sameSite"].as_str().and_then(same_site),
-            partition_key: partition.map(str::to_owned),
             ..Self::common(cookie)
         }
     }
@@ -137,15 +136,14 @@ mod tests {
         let came = json!({"name": "a", "value": {"type": "string", "value": "1"}, "path": "/",
             "domain": "api.example.net", "secure": true, "httpOnly": true, "sameSite": "none",
             "size": 2, "invented": 1});
-        let cookie = JarCookie::from_bidi(&came, Some("https://app.example.com"));
+        let cookie = JarCookie::from_bidi(&came);
         assert_eq!((cookie.value.as_str(), cookie.same_site.as_deref()), ("1", Some("None")));
-        assert_eq!(cookie.partition_key.as_deref(), Some("https://app.example.com"));
         let goes = cookie.to_bidi();
         for field in ["name", "value", "path", "domain", "secure", "httpOnly", "sameSite"] {
             assert_eq!(goes[field], came[field], "{field}");
         }
         let default = json!({"name": "a", "sameSite": "default"});
-        assert_eq!(JarCookie::from_bidi(&default, None).same_site, None);
+        assert_eq!(JarCookie::from_bidi(&default).same_site, None);
     }
 
     #[test]

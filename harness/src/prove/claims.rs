@@ -181,6 +181,7 @@ impl Court<'_> {
 
     async fn foreign_origin(&mut self) -> Outcome {
         let login = self.log_in(Mode::Include).await?;
+        let before = self.scene.jar(self.browser).await?;
         let foreign = |call: Call| Call { from: Asker::Foreign, ..call };
 
         let read = self.call(foreign(self.call_of(Mode::Include, "GET", SESSION))).await?;
@@ -225,7 +226,7 @@ impl Court<'_> {
         let status = self.call(other).await?.request.as_ref().map(|wire| wire.status);
         self.check(matches!(status, Some(403 | 415)), "its login is refused (403 or 415)");
         let kept = self.scene.jar(self.browser).await?;
-        let unchanged = kept.is_some_and(|cookie| Some(&*cookie.value) == read.sent(self.cookie()));
+        let unchanged = kept.is_some() && kept == before;
         self.check(unchanged, "the session cookie in the jar is the same as before");
 
         // Even one that knows the token is stopped: its preflight is refused.

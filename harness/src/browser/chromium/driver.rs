@@ -46,6 +46,11 @@ impl Browser for Chromium {
             if cookie.domain.starts_with('.') {
                 planted["domain"] = json!(cookie.domain);
             }
+            if let Some(site) = &cookie.partition_key {
+                // As a request of the top-level page itself, not of a frame in it, would find it.
+                planted["partitionKey"] =
+                    json!({"topLevelSite": site, "hasCrossSiteAncestor": false});
+            }
             let params = self.in_context(json!({"cookies": [planted]}));
             self.tap().call(None, "Storage.setCookies", params).await?;
             Ok(())
