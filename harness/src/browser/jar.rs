@@ -23,6 +23,10 @@ pub struct JarCookie {
     pub same_site: Option<String>,
     /// The top-level site it is partitioned by; `None` if it is not partitioned.
     pub partition_key: Option<String>,
+    /// The other half of Chromium's partition: whether a frame of another site, or the cookie's own
+    /// request, stands between. `None` in engines that make no such difference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cross_site_ancestor: Option<bool>,
 }
 
 impl JarCookie {
@@ -31,11 +35,13 @@ impl JarCookie {
     pub(crate) fn from_devtools(cookie: &Value) -> Self {
         // An object today, a plain string in older versions.
         let partition = &cookie["partitionKey"];
+        let ancestor = partition["hasCrossSiteAncestor"].as_bool();
         let partition = partition["topLevelSite"].as_str().or_else(|| partition.as_str());
         Self {
             value: text(&cookie["value"]),
             same_site: cookie["sameSite"].as_str().map(str::to_owned),
             partition_key: partition.map(str::to_owned),
+            cross_site_ancestor: ancestor,
             ..Self::common(cookie)
         }
     }
@@ -69,6 +75,7 @@ impl JarCookie {
             http_only: flag("httpOnly"),
             same_site: None,
             partition_key: None,
+            cross_site_ancestor: None,
         }
     }
 
@@ -125,7 +132,7 @@ mod tests {
             "partitionKey": {"topLevelSite": "https://top.test", "hasCrossSiteAncestor": true}});
         let cookie = JarCookie::from_devtools(&object);
         assert_eq!(cookie.partition_key.as_deref(), Some("https://top.test"));
-        assert!(cookie.secure && cookie.http_only);
+        assert!(cookie.secure && cookie.http_only && cookie.cross_site_ancestor == Some(true));
         let string = json!({"name": "a", "partitionKey": "https://top.test"});
         assert_eq!(JarCookie::from_devtools(&string).partition_key, cookie.partition_key);
         assert_eq!(JarCookie::from_devtools(&json!({"name": "a"})).same_site, None);

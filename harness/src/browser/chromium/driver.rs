@@ -47,9 +47,9 @@ impl Browser for Chromium {
                 planted["domain"] = json!(cookie.domain);
             }
             if let Some(site) = &cookie.partition_key {
-                // As a request of the top-level page itself, not of a frame in it, would find it.
+                let ancestor = cookie.cross_site_ancestor.unwrap_or_default();
                 planted["partitionKey"] =
-                    json!({"topLevelSite": site, "hasCrossSiteAncestor": false});
+                    json!({"topLevelSite": site, "hasCrossSiteAncestor": ancestor});
             }
             let params = self.in_context(json!({"cookies": [planted]}));
             self.tap().call(None, "Storage.setCookies", params).await?;
