@@ -401,6 +401,85 @@ async fn nothing_is_left_behind(engine: Engine) {
     gone(&profile);
 }
 
+/// A page's process may be killed, for want of memory say. Nothing waits for its answer then.
+async fn a_page_whose_process_dies_is_noticed(engine: Engine) {
+    let lab = Lab::start().await;
+    let browser = lab.browser(engine).await;
+    let page = browser.open(APP).await.unwrap();
+    assert_eq!(page.evaluate("window.mark = 1").await.unwrap(), 1);
+    let killing = async {
+        // Until it waits in the page; several processes may be there in reserve.
+        while page.evaluate("window.waits").await.is_ok_and(|waits| waits != true) {}
+        for pid in page_processes(engine, browser.profile()) {
+            let kill = std::process::Command::new("kill").args(["-9", &pid.to_string()]).output();
+            assert!(kill.unwrap().status.success());
+        }
+        std::future::pending::<()>().await;
+    };
+    let asked = page.evaluate("(window.waits = true, new Promise(() => {}))");
+    let answer = tokio::select! {
+        answer = timeout(Duration::from_secs(15), asked) => answer.expect("noticed in time"),
+        () = killing => unreachable!(),
+    };
+    assert!(matches!(answer, Err(BrowserError::Page { .. } | BrowserError::Gone)), "{answer:?}");
+    assert!(page.evaluate("1").await.is_err());
+    drop(page);
+    browser.close().await;
+}
+
+fn page_processes(engine: Engine, profile: &Path) -> Vec<u32> {
+    let is_page = |line: &str| match engine {
+        Engine::Chromium => line.contains("--type=renderer"),
+        Engine::Firefox => {
+            line.contains("-contentproc") && line.trim_end_matches('\0').ends_with("tab")
+        }
+        Engine::WebKit => line.contains("WebKitWebProcess"),
+    };
+    let needle = profile.to_str().unwrap();
+    let read = |pid: u32, file: &str| {
+        let text = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let ours = |pid: &u32| {
+        read(*pid, "cmdline").contains(needle) || read(*pid, "environ").contains(needle)
+    };
+    pids.filter(|pid| is_page(&read(*pid, "cmdline")) && ours(pid)).collect()
+}
+
+async fn a_script_whose_page_is_replaced_is_not_waited_for(engine: Engine) {
+    let lab = Lab::start().await;
+    let browser = lab.browser(engine).await;
+    let page = browser.open(APP).await.unwrap();
+    let asked =
+        page.evaluate("(setTimeout(() => location.replace('/other')), new Promise(() => {}))");
+    let answer = timeout(Duration::from_secs(15), asked).await.expect("noticed in time");
+    assert!(matches!(answer, Err(BrowserError::Page { .. })), "{answer:?}");
+    assert_eq!(page.evaluate("location.pathname").await.unwrap(), "/other");
+    drop(page);
+    browser.close().await;
+}
+
+async fn a_dropped_tab_is_closed(engine: Engine) {
+    let lab = Lab::start().await;
+    let browser = lab.browser(engine).await;
+    let (one, other) = (browser.open(APP).await.unwrap(), browser.open(APP).await.unwrap());
+    let listen = "void (window.c = new BroadcastChannel('c'), \
+                  c.onmessage = (e) => e.data === 'ping' && c.postMessage('pong'))";
+    one.evaluate(listen).await.unwrap();
+    let answers = async || {
+        let ask = "new Promise((told) => { const c = new BroadcastChannel('c'); \
+                   c.onmessage = () => told(true); c.postMessage('ping'); setTimeout(told, 500, false); })";
+        other.evaluate(ask).await.unwrap() == true
+    };
+    assert!(answers().await);
+    drop(one);
+    while answers().await {}
+    drop(other);
+    browser.close().await;
+}
+
 fn gone(profile: &Path) {
     assert!(!profile.exists(), "{}", profile.display());
     assert_eq!(users_of(profile), [] as [&str; 0], "{}", profile.display());
@@ -450,6 +529,9 @@ in_every_engine! {
     a_jar_is_shown_filled_emptied_and_exchanged
     a_cookie_goes_back_to_where_it_was
     third_party_cookies_are_blocked_where_asked
+    a_page_whose_process_dies_is_noticed
+    a_script_whose_page_is_replaced_is_not_waited_for
+    a_dropped_tab_is_closed
     nothing_is_left_behind
     a_program_that_is_no_browser_fails_fast
 }

@@ -90,6 +90,7 @@ impl Firefox {
         let events = json!({"events": [
             "network.beforeRequestSent", "network.responseStarted", "network.responseCompleted",
             "network.fetchError", "log.entryAdded", "browsingContext.contextDestroyed",
+            "browsingContext.navigationCommitted",
         ]});
         tap.call(None, "session.subscribe", events).await?;
         let number = session["capabilities"]["browserVersion"].as_str().unwrap_or("unknown");

@@ -154,7 +154,14 @@ impl Page {
     /// As [`Page::probe`].
     pub async fn evaluate(&self, js: &str) -> Result<Value, BrowserError> {
         let params = json!({"expression": js, "awaitPromise": true, "returnByValue": true});
-        let mut reply = self.call_within(SCRIPT_DEADLINE, "Runtime.evaluate", params).await?;
+        let reply = self.call_within(SCRIPT_DEADLINE, "Runtime.evaluate", params).await;
+        let mut reply = reply.map_err(|error| match error {
+            // The page was replaced by another, or is no more.
+            BrowserError::Protocol(TapError::Refused { message, .. }) => {
+                BrowserError::Page { what: message }
+            }
+            other => other,
+        })?;
         let Some(thrown) = reply.get("exceptionDetails") else {
             return Ok(reply["result"]["value"].take());
         };

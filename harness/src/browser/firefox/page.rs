@@ -35,24 +35,53 @@ pub(super) struct Observer {
 #[derive(Debug, Default)]
 struct State {
     collector: BidiCollector,
-    /// Our tabs, and whether they are still there: one may be closed by its page, or crash.
-    tabs: HashMap<String, bool>,
+    tabs: HashMap<String, TabState>,
     gone: bool,
+}
+
+/// What became of a tab of ours.
+#[derive(Debug, Default)]
+struct TabState {
+    /// How many documents it has shown.
+    documents: u64,
+    end: Option<&'static str>,
+}
+
+impl State {
+    fn take(&mut self, event: &Event) {
+        let context = event.params["context"].as_str().unwrap_or_default();
+        match event.method.as_str() {
+            "browsingContext.contextDestroyed" => {
+                if let Some(tab) = self.tabs.get_mut(context) {
+                    tab.end.get_or_insert("it was closed");
+                }
+            }
+            "browsingContext.navigationCommitted" => {
+                if let Some(tab) = self.tabs.get_mut(context) {
+                    tab.shows(event.params["url"].as_str().unwrap_or_default());
+                }
+            }
+            _ => self.collector.feed(event),
+        }
+    }
+}
+
+impl TabState {
+    /// The browser's word for a dead process is a document about it, after an empty one.
+    fn shows(&mut self, url: &str) {
+        if url.starts_with("about:tabcrashed") {
+            self.end.get_or_insert("it crashed");
+        } else if url != "about:blank" {
+            self.documents += 1;
+        }
+    }
 }
 
 impl Observer {
     /// Takes the events in until the connection ends.
     pub(super) async fn listen(self: Arc<Self>, mut events: mpsc::UnboundedReceiver<Event>) {
         while let Some(event) = events.recv().await {
-            self.update(|state| match event.method.as_str() {
-                "browsingContext.contextDestroyed" if event.params["parent"].is_null() => {
-                    let context = event.params["context"].as_str().unwrap_or_default();
-                    if let Some(is_there) = state.tabs.get_mut(context) {
-                        *is_there = false;
-                    }
-                }
-                _ => state.collector.feed(&event),
-            });
+            self.update(|state| state.take(&event));
         }
         self.end();
     }
@@ -82,7 +111,7 @@ pub(super) struct FirefoxPage {
 impl FirefoxPage {
     pub(super) fn new(tap: Tap, observer: Arc<Observer>, context: String) -> Self {
         observer.update(|state| {
-            state.tabs.insert(context.clone(), true);
+            state.tabs.insert(context.clone(), TabState::default());
         });
         Self { tap, observer, context }
     }
@@ -107,7 +136,18 @@ impl FirefoxPage {
         let params = json!({
             "expression": expression, "target": {"context": self.context}, "awaitPromise": true,
         });
-        let reply = self.call(SCRIPT_DEADLINE, "script.evaluate", params).await?;
+        // The browser answers no call whose document is replaced meanwhile.
+        let began = self.observer.lock().tabs.get(&self.context).map(|tab| tab.documents);
+        let replaced = |state: &State| {
+            let now = state.tabs.get(&self.context).map(|tab| tab.documents);
+            let what = || BrowserError::Page { what: "it was replaced by another".to_owned() };
+            (now != began).then(what)
+        };
+        let reply = tokio::select! {
+            biased;
+            reply = self.call(SCRIPT_DEADLINE, "script.evaluate", params) => reply?,
+            end = self.until(replaced) => return Err(end),
+        };
         if reply["type"] == "exception" {
             let what = reply["exceptionDetails"]["text"].as_str().unwrap_or("no reason given");
             return Err(BrowserError::Page { what: what.to_owned() });
@@ -127,15 +167,16 @@ impl FirefoxPage {
         tokio::select! {
             biased;
             reply = self.tap.call_within(deadline, None, method, params) => Ok(reply?),
-            end = self.ended() => Err(end),
+            end = self.until(|state| self.end(state)) => Err(end),
         }
     }
 
-    async fn ended(&self) -> BrowserError {
+    /// Waits until the browser has said something that means an end.
+    async fn until(&self, end: impl Fn(&State) -> Option<BrowserError>) -> BrowserError {
         let mut changes = self.observer.changes.subscribe();
         loop {
             changes.mark_unchanged();
-            if let Some(end) = self.end(&self.observer.lock()) {
+            if let Some(end) = end(&self.observer.lock()) {
                 return end;
             }
             if changes.changed().await.is_err() {
@@ -145,11 +186,11 @@ impl FirefoxPage {
     }
 
     fn end(&self, state: &State) -> Option<BrowserError> {
-        let closed = || BrowserError::Page { what: "it was closed".to_owned() };
         if state.gone {
             return Some(BrowserError::Gone);
         }
-        (state.tabs.get(&self.context) == Some(&false)).then(closed)
+        let end = state.tabs.get(&self.context)?.end?;
+        Some(BrowserError::Page { what: end.to_owned() })
     }
 
     async fn settle(
@@ -236,5 +277,33 @@ struct Forget<'a> {
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
         self.observer.lock().collector.forget(self.probe_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(method: &str, params: Value) -> Event {
+        Event { session: None, method: method.to_owned(), params }
+    }
+
+    #[test]
+    fn a_tab_is_told_from_its_frames_and_its_end_from_a_new_document() {
+        let mut state = State::default();
+        state.tabs.insert("t".to_owned(), TabState::default());
+        let mut shows = |context: &str, url: &str| {
+            let params = json!({"context": context, "url": url});
+            state.take(&event("browsingContext.navigationCommitted", params));
+            (state.tabs["t"].documents, state.tabs["t"].end)
+        };
+        assert_eq!(shows("t", "about:blank"), (0, None));
+        assert_eq!(shows("t", "https://a.test/"), (1, None));
+        assert_eq!(shows("frame", "https://b.test/"), (1, None));
+        assert_eq!(shows("t", "about:blank"), (1, None));
+        assert_eq!(shows("t", "about:tabcrashed?e=tabcrashed"), (1, Some("it crashed")));
+        let params = json!({"context": "t", "parent": null});
+        state.take(&event("browsingContext.contextDestroyed", params));
+        assert_eq!(state.tabs["t"].end, Some("it crashed"), "the first word counts");
     }
 }

@@ -77,7 +77,7 @@ impl Fixed {
 }
 
 /// Nothing here touches how cookies or CORS work.
-const FIXED: [(&str, Fixed); 24] = [
+const FIXED: [(&str, Fixed); 25] = [
     // What is asked for is what is loaded: no second try over https, no guessed names.
     ("dom.security.https_first", Fixed::Off),
     ("dom.security.https_first_schemeless", Fixed::Off),
@@ -101,6 +101,9 @@ const FIXED: [(&str, Fixed); 24] = [
     ("extensions.update.enabled", Fixed::Off),
     ("network.captive-portal-service.enabled", Fixed::Off),
     ("network.connectivity-service.enabled", Fixed::Off),
+    // All tabs but one are in the background, and their timers would be late by up to 15 s: a page's
+    // own deadline must come before ours.
+    ("dom.timeout.enable_budget_timer_throttling", Fixed::Off),
     // No page of the browser's own.
     ("browser.aboutwelcome.enabled", Fixed::Off),
     ("browser.startup.page", Fixed::Number(0)),
