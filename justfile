@@ -58,6 +58,12 @@ repro FILTER: setup
 setup:
     @.ci/setup
 
+# All tests, and an engine that is missing is an error, not skipped
+[group('test')]
+test-require:
+    .ci/setup --require
+    WITHCREDS_REQUIRE_ENGINES=1 just test
+
 # Formatting and clippy, warnings as errors
 [group('check')]
 lint:

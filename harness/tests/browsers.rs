@@ -2,7 +2,7 @@
 //! named so that a filter selects (`cargo test -p withcreds-harness --test browsers -- firefox::same-site`).
 //!
 //! A browser is started once, for what the filter leaves. Where one is missing, its tests are ignored
-//! and say so; with CI=true they fail.
+//! and say so; demanded (`Engine::is_demanded`) they fail.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -77,7 +77,7 @@ fn main() {
         if let Some(error) = &missing {
             eprintln!("tests in {} are skipped: {error}", engine.title());
         }
-        let ignored = missing.is_some() && std::env::var_os("CI").is_none();
+        let ignored = missing.is_some() && !engine.is_demanded();
         let tests = claims(engine, &chosen)
             .into_iter()
             .chain(controls(engine))

@@ -149,6 +149,14 @@ impl Engine {
         Ok(program)
     }
 
+    /// Whether tests fail without it, rather than be skipped: Chromium with `CI` set, the others, which
+    /// cannot be had everywhere, with `WITHCREDS_REQUIRE_ENGINES`.
+    #[must_use]
+    pub fn is_demanded(self) -> bool {
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        is_set("WITHCREDS_REQUIRE_ENGINES") || (self == Self::Chromium && is_set("CI"))
+    }
+
     pub(crate) const fn not_found(self, looked_for: String) -> BrowserError {
         BrowserError::NotFound { engine: self, looked_for }
     }
