@@ -32,8 +32,8 @@
 //! | `evidence.rs` | [`Collector`]: pure fold from DevTools events to [`BrowserEvidence`] |
 //! | `bidi.rs` | [`BidiCollector`]: the same from BiDi events and console texts |
 //! | `chromium.rs`, `page.rs` | `Chromium` and `Page` (feature `chromium`) |
-//! | `firefox.rs`, `firefox/` | [`Firefox`]: preferences, start, tabs |
-//! | `webkit.rs`, `webdriver.rs`, `display.rs` | [`WebKit`], its protocol, its virtual display |
+//! | `firefox.rs`, `firefox/` | [`Firefox`]: preferences, start, tabs, which cookie is in which partition |
+//! | `webkit.rs`, `webkit/`, `webdriver.rs`, `display.rs` | [`WebKit`], its protocol, its virtual display |
 //!
 //! **Invariant**: evidence says what the *browser* claims. That something was really sent is for
 //! the server's log to prove.
