@@ -103,6 +103,15 @@ fn processes_of(folder: &Path) -> Vec<(u32, String)> {
         .collect()
 }
 
+/// When a process began, in ticks since the machine did. Its number tells nothing: they begin anew
+/// once all have been given out.
+fn started(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The second field is a name in brackets, which may hold spaces.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    fields.split_whitespace().nth(19).and_then(|ticks| ticks.parse().ok()).unwrap_or(u64::MAX)
+}
+
 #[expect(clippy::disallowed_methods, reason = "a deadline of the test")]
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
@@ -204,7 +213,7 @@ fn a_browser_that_dies_half_way_exits_3() {
             .into_iter()
             .filter(|(pid, line)| *pid != run.child.id() && line.contains(browser))
             .map(|(pid, _)| pid)
-            .min();
+            .min_by_key(|pid| started(*pid));
         signal("KILL", oldest.expect("a browser"));
         let (code, text) = run.end();
         assert_eq!(code, Some(3), "{engine:?}: {text}");

@@ -200,8 +200,9 @@ impl Turn<'_> {
 
     async fn find_jar_window(&mut self) -> Result<(), BrowserError> {
         let window = self.get("/window").await?;
-        window.as_str().unwrap_or_default().clone_into(&mut self.current.jar);
-        self.current.window = self.current.jar.clone();
+        let window = window.as_str().unwrap_or_default();
+        window.clone_into(&mut self.current.jar);
+        window.clone_into(&mut self.current.window);
         Ok(())
     }
 
