@@ -137,6 +137,11 @@ impl Turn<'_> {
     /// Opens a window and gives its handle. A tab that is not in front counts as hidden, and its
     /// timers are slowed down; a window does not.
     pub(super) async fn new_window(&mut self) -> Result<String, BrowserError> {
+        // The driver does nothing from a window that is closed, not even this.
+        if self.current.window.is_empty() {
+            let jar = self.current.jar.clone();
+            self.switch_to(&jar).await?;
+        }
         let body = json!({"type": "window"});
         let opened = self.post("/window/new", body, CALL_DEADLINE).await?;
         Ok(opened["handle"].as_str().unwrap_or_default().to_owned())
