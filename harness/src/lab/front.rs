@@ -165,9 +165,16 @@ impl Backstage {
             held = still.wait_at(Moment::BeforeService).await;
         }
         let State { service, sabotage } = self.behaviour.state();
-        if sabotage == Some(Sabotage::CsrfOff) && !asked.preflight && !is_safe(request.method()) {
+        if let Some(Sabotage::CsrfOff | Sabotage::CsrfHeaderOff) = sabotage
+            && !asked.preflight
+            && !is_safe(request.method())
+        {
             let token = self.token_of(service.addr, &request).await;
-            sabotage::forge(request.headers_mut(), token.as_deref());
+            let change = match sabotage {
+                Some(Sabotage::CsrfOff) => sabotage::forge,
+                _ => sabotage::hand_in,
+            };
+            change(request.headers_mut(), token.as_deref());
         }
         let mut response = match sabotage {
             Some(sabotage) if !asked.preflight => {

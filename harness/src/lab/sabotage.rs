@@ -24,6 +24,8 @@ pub enum Sabotage {
     BareErrors,
     /// Nothing checks where unsafe requests come from.
     CsrfOff,
+    /// Any value of the CSRF header will do, and so will none, whatever the mode.
+    CsrfHeaderOff,
     /// The session cookie lacks `HttpOnly`.
     ReadableCookie,
     /// A preflight starts a session.
@@ -66,11 +68,12 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::CredentialsOff,
         Self::AnyOrigin,
         Self::BareErrors,
         Self::CsrfOff,
+        Self::CsrfHeaderOff,
         Self::ReadableCookie,
         Self::PreflightSession,
         Self::FirstOrigin,
@@ -100,6 +103,7 @@ impl Sabotage {
             Self::AnyOrigin => "any origin echoed",
             Self::BareErrors => "no CORS headers on errors",
             Self::CsrfOff => "CSRF check off",
+            Self::CsrfHeaderOff => "CSRF header never asked for",
             Self::ReadableCookie => "cookie without HttpOnly",
             Self::PreflightSession => "a session made by a preflight",
             Self::FirstOrigin => "only the first listed origin ever answered",
@@ -147,6 +151,11 @@ impl Asked {
 pub(super) fn forge(headers: &mut HeaderMap, token: Option<&str>) {
     headers
         .insert(HeaderName::from_static("sec-fetch-site"), HeaderValue::from_static("same-origin"));
+    hand_in(headers, token);
+}
+
+/// Adds the right token, and leaves where the request comes from to be judged.
+pub(super) fn hand_in(headers: &mut HeaderMap, token: Option<&str>) {
     if let Some(token) = token.and_then(|t| HeaderValue::from_str(t).ok()) {
         headers.insert(HeaderName::from_static("x-csrf-token"), token);
     }
@@ -212,6 +221,7 @@ pub(super) fn spoil(
         Sabotage::CredentialsOff
         | Sabotage::BareErrors
         | Sabotage::CsrfOff
+        | Sabotage::CsrfHeaderOff
         | Sabotage::PreflightSession
         | Sabotage::AdoptedIds
         | Sabotage::SessionsPileUp

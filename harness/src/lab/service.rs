@@ -27,6 +27,12 @@ pub enum Policy {
     ZeroMaxAge,
     /// As the first, with sessions of their own: moving the clock ends them.
     MovedClock,
+    /// `csrf.mode = "header"`.
+    CsrfHeader,
+    /// `csrf.mode = "origin"`.
+    CsrfOrigin,
+    /// Two failed logins, and the third has to wait.
+    FewLogins,
 }
 
 impl Policy {
@@ -42,22 +48,23 @@ impl Policy {
     /// How long it lives at the most.
     pub const ABSOLUTE: Duration = Duration::from_hours(1);
 
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::Sound,
         Self::WithoutCredentials,
         Self::AnyPort,
         Self::NoMaxAge,
         Self::ZeroMaxAge,
         Self::MovedClock,
+        Self::CsrfHeader,
+        Self::CsrfOrigin,
+        Self::FewLogins,
     ];
 
     fn max_age_s(self) -> Option<u64> {
         match self {
-            Self::Sound | Self::WithoutCredentials | Self::AnyPort | Self::MovedClock => {
-                Some(Self::MAX_AGE_S)
-            }
             Self::NoMaxAge => None,
             Self::ZeroMaxAge => Some(0),
+            _ => Some(Self::MAX_AGE_S),
         }
     }
 }
@@ -118,8 +125,14 @@ impl Services {
         if let Some(seconds) = policy.max_age_s() {
             let _ = writeln!(text, "max_age_s = {seconds}");
         }
-        // Claims fail to log in as often as they please, all from one address.
-        text += "[rate_limit]\nlogin_attempts = 1000000\n";
+        // Claims fail to log in as often as they please, all from one address; but for one.
+        let attempts = if policy == Policy::FewLogins { 2 } else { 1_000_000 };
+        let _ = writeln!(text, "[rate_limit]\nlogin_attempts = {attempts}");
+        match policy {
+            Policy::CsrfHeader => text += "[csrf]\nmode = 'header'\n",
+            Policy::CsrfOrigin => text += "[csrf]\nmode = 'origin'\n",
+            _ => {}
+        }
         text += "[dev]\nenabled = true\n[session]\nmax_sessions_per_user = 1000\n";
         let (idle, absolute) = (Policy::IDLE.as_secs(), Policy::ABSOLUTE.as_secs());
         let _ = writeln!(text, "idle_timeout = '{idle}s'\nabsolute_timeout = '{absolute}s'");

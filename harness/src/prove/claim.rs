@@ -45,11 +45,13 @@ pub enum Claim {
     SessionExpiry,
     /// 20
     SessionList,
+    /// 21
+    CsrfModes,
 }
 
 impl Claim {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::CredentialsOn,
         Self::CredentialsOff,
         Self::LoginWithoutCredentials,
@@ -68,6 +70,7 @@ impl Claim {
         Self::LogoutRace,
         Self::SessionExpiry,
         Self::SessionList,
+        Self::CsrfModes,
     ];
 
     /// Its number in the contract.
@@ -92,6 +95,7 @@ impl Claim {
             Self::LogoutRace => 18,
             Self::SessionExpiry => 19,
             Self::SessionList => 20,
+            Self::CsrfModes => 21,
         }
     }
 
@@ -117,6 +121,7 @@ impl Claim {
             Self::LogoutRace => "logout-race",
             Self::SessionExpiry => "session-expiry",
             Self::SessionList => "session-list",
+            Self::CsrfModes => "csrf-modes",
         }
     }
 
@@ -135,7 +140,7 @@ impl Claim {
             }
             Self::CsrfToken => "without the CSRF token: 403, readable, nothing changed",
             Self::Logout => "logout ends the session everywhere",
-            Self::ReadableErrors => "errors stay readable (400, 401, 403, 404, 405, 413, 415)",
+            Self::ReadableErrors => "errors stay readable (400, 401, 403, 404, 405, 413, 415, 429)",
             Self::NoCorsNeeded => "same origin needs no CORS: no preflight, no CORS header",
             Self::ListedOrigins => {
                 "each of several listed origins reads its answer under its own name, others do not"
@@ -159,6 +164,9 @@ impl Claim {
             }
             Self::SessionList => {
                 "a user sees all own sessions and ends others: they read 401 revoked"
+            }
+            Self::CsrfModes => {
+                "csrf.mode header and origin let listed pages act, each by its own proof, and no others"
             }
         }
     }

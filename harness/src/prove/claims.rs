@@ -1,5 +1,6 @@
 //! How the claims are shown. What each says is in [`crate::prove::Claim`].
 
+mod csrf;
 mod lifetime;
 mod policy;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::lab::{Asker, Topology};
+use crate::lab::{Asker, Policy, Topology};
 use crate::prove::ProveError;
 use crate::prove::claim::Claim;
 use crate::prove::scene::{Call, Client, Mode, Observed, Scene};
@@ -53,6 +54,7 @@ pub(super) async fn try_claim(
         Claim::LogoutRace => court.logout_race().await?,
         Claim::SessionExpiry => court.session_expiry().await?,
         Claim::SessionList => court.session_list().await?,
+        Claim::CsrfModes => court.csrf_modes().await?,
     }
     Ok(court.trial)
 }
@@ -244,35 +246,6 @@ impl Court<'_> {
         Ok(())
     }
 
-    // -- 6 ---------------------------------------------------------------------------------------
-
-    async fn csrf_token(&mut self) -> Outcome {
-        // A session of the same user that stays alive: only the cookie changes.
-        let other = self.log_in(Mode::Include).await?;
-        let others_token = self.token_of(&other);
-        self.scene.clear(self.browser).await?;
-        self.log_in(Mode::Include).await?;
-        for (case, headers) in [
-            ("no token", vec![]),
-            ("another session's token", vec![("X-CSRF-TOKEN", others_token)]),
-            ("a forged token", vec![("X-CSRF-TOKEN", "A".repeat(64))]),
-        ] {
-            let seen = self.ask(Mode::Include, "POST", LOGOUT, headers, None).await?;
-            self.check(seen.sent(self.cookie()).is_some(), format!("{case}: the cookie is sent"));
-            self.check(
-                seen.page.readable && seen.page.status == 403,
-                format!("{case}: the script reads a 403"),
-            );
-            self.check(
-                seen.field("code").as_deref() == Some("csrf_failed"),
-                format!("{case}: and why (csrf_failed)"),
-            );
-        }
-        let alive = self.session(Mode::Include).await?;
-        self.check(alive.page.status == 200, "the session is alive afterwards");
-        Ok(())
-    }
-
     // -- 7 ---------------------------------------------------------------------------------------
 
     async fn logout(&mut self) -> Outcome {
@@ -335,6 +308,24 @@ impl Court<'_> {
         self.log_in(Mode::Include).await?;
         let seen = self.ask(Mode::Include, "POST", LOGOUT, vec![], None).await?;
         self.check_error(&seen, 403, "csrf_failed");
+        self.too_many_logins().await
+    }
+
+    /// Until the service has had enough: other clients of the proof may be at it as well.
+    async fn too_many_logins(&mut self) -> Outcome {
+        let _policy = self.scene.stage.under(Policy::FewLogins).await?;
+        let wrong =
+            json!({ "username": self.scene.stage.username, "password": "wrong" }).to_string();
+        let headers = vec![("Content-Type", "application/json".to_owned())];
+        for _ in 0..3 {
+            let (headers, body) = (headers.clone(), Some(wrong.clone()));
+            let seen = self.ask(Mode::Include, "POST", LOGIN, headers, body).await?;
+            if seen.page.status != 401 {
+                self.check_error(&seen, 429, "rate_limited");
+                return Ok(());
+            }
+        }
+        self.check(false, "429 rate_limited is readable");
         Ok(())
     }
 

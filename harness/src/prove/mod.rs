@@ -80,6 +80,7 @@ pub fn must_break(sabotage: Sabotage) -> (Claim, &'static str) {
         Sabotage::AnyOrigin => (Claim::ForeignOrigin, "the foreign page cannot read the answer"),
         Sabotage::BareErrors => (Claim::ReadableErrors, "401 no_session is readable"),
         Sabotage::CsrfOff => (Claim::CsrfToken, "no token: the script reads a 403"),
+        Sabotage::CsrfHeaderOff => (Claim::CsrfModes, "header: without the header a readable 403"),
         Sabotage::ReadableCookie => (Claim::CredentialsOn, "the stored cookie is HttpOnly"),
         Sabotage::PreflightSession => (Claim::Preflights, "granted: its answer sets no cookie"),
         Sabotage::FirstOrigin => {
@@ -124,7 +125,10 @@ pub fn must_break(sabotage: Sabotage) -> (Claim, &'static str) {
 #[must_use]
 pub fn bites(sabotage: Sabotage, topology: Topology) -> bool {
     match sabotage {
-        Sabotage::AnyOrigin | Sabotage::CsrfOff | Sabotage::ReadableCookie => true,
+        Sabotage::AnyOrigin
+        | Sabotage::CsrfOff
+        | Sabotage::CsrfHeaderOff
+        | Sabotage::ReadableCookie => true,
         sabotage if must_break(sabotage).0.is_about_lifetime() => true,
         _ => topology != Topology::SameOrigin,
     }
