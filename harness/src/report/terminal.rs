@@ -216,9 +216,13 @@ impl Terminal {
         let (claim, check) = must_break(control.sabotage);
         let (number, id) = (claim.number(), claim.id());
         if !control.is_caught() {
-            let stayed =
-                format!("{title}: NOT CAUGHT, \"{check}\" of {number} {id} held somewhere");
-            return format!("{} {stayed}", self.mark(false));
+            let why = if control.tried.is_empty() {
+                "could not be tried: here this engine departs from the claim anyway; ask in more topologies"
+            } else {
+                "held somewhere"
+            };
+            let mark = self.mark(false);
+            return format!("{mark} {title}: NOT CAUGHT, \"{check}\" of {number} {id} {why}");
         }
         let (fell, asked) = (control.fell, control.asked);
         format!(
