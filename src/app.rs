@@ -52,7 +52,7 @@ pub struct App {
     pub(crate) example: bool,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Readiness,
-    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Box<dyn IdSource>,
 }
 
@@ -123,7 +123,7 @@ impl App {
             trusted_proxies: config.server.trusted_proxies.clone(),
             example: config.dev,
             readiness: Readiness::default(),
-            clock: Box::new(clock),
+            clock: Arc::new(clock),
             ids: Box::new(SystemIds),
         }
     }
@@ -131,7 +131,7 @@ impl App {
     /// Replaces the clock; tests move time themselves.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Box::new(clock);
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -149,7 +149,7 @@ impl App {
     /// Asks the identity provider for its endpoints and keys, unless they are known.
     pub(crate) async fn reach_provider(&self) -> bool {
         match &self.oidc {
-            Some(oidc) => match oidc.provider.reach(self.clock.now()).await {
+            Some(oidc) => match oidc.provider.reach(&self.clock).await {
                 Ok(()) => true,
                 Err(error) => {
                     self.metrics.provider_failed(&error);

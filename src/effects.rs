@@ -11,12 +11,18 @@ use crate::policy::session::UnixMillis;
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment.
+    /// The present moment, on a clock that nobody sets: for how long ago something of our own was.
     fn now(&self) -> UnixMillis;
+
+    /// The present moment as others would tell it: for times that come from elsewhere, such as those
+    /// in a provider's tokens, and for times that go there. Jumps when the wall clock is corrected.
+    fn wall(&self) -> UnixMillis {
+        self.now()
+    }
 }
 
-/// The machine's clock. Read once at start and then advanced by a clock that nobody sets, so that a
-/// corrected wall clock neither ends sessions nor revives them. On Linux that clock goes on while
+/// The machine's clock. [`now`](Clock::now) is the wall clock once, at start, and then advanced by a
+/// clock that nobody sets, so that a corrected wall clock neither ends sessions nor revives them. On Linux that clock goes on while
 /// the machine sleeps: a session does not outlive the night in a suspended laptop.
 #[derive(Debug)]
 pub struct SystemClock {
@@ -27,11 +33,15 @@ pub struct SystemClock {
 impl SystemClock {
     /// Reads the wall clock.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     pub fn new() -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { started_at: UnixMillis(0).after(since_epoch), started: steady() }
+        Self { started_at: on_the_wall(), started: steady() }
     }
+}
+
+/// What the machine takes for the time.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+fn on_the_wall() -> UnixMillis {
+    UnixMillis(0).after(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Time since some moment in the past, sleep included.
@@ -59,23 +69,36 @@ impl Clock for SystemClock {
     fn now(&self) -> UnixMillis {
         self.started_at.after(steady().saturating_sub(self.started))
     }
+
+    fn wall(&self) -> UnixMillis {
+        on_the_wall()
+    }
 }
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    now: AtomicU64,
+    /// By how many milliseconds the wall clock is ahead, modulo 2⁶⁴: it may be behind.
+    wall_ahead: AtomicU64,
+}
 
 impl ManualClock {
     /// Starts at this moment.
     #[must_use]
     pub fn at(now: UnixMillis) -> Self {
-        Self(AtomicU64::new(now.0))
+        Self { now: AtomicU64::new(now.0), wall_ahead: AtomicU64::new(0) }
     }
 
     /// Moves on.
     pub fn advance(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        self.now.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Somebody sets the wall clock; [`now`](Clock::now) does not see it.
+    pub fn set_wall(&self, to: UnixMillis) {
+        self.wall_ahead.store(to.0.wrapping_sub(self.now().0), Ordering::SeqCst);
     }
 }
 
@@ -83,11 +106,19 @@ impl<C: Clock> Clock for &'static C {
     fn now(&self) -> UnixMillis {
         C::now(self)
     }
+
+    fn wall(&self) -> UnixMillis {
+        C::wall(self)
+    }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis(self.0.load(Ordering::SeqCst))
+        UnixMillis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn wall(&self) -> UnixMillis {
+        UnixMillis(self.now().0.wrapping_add(self.wall_ahead.load(Ordering::SeqCst)))
     }
 }
 
@@ -129,4 +160,28 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::rng().fill_bytes(&mut bytes);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_corrected_wall_clock_moves_what_comes_from_outside_and_nothing_else() {
+        let (before, steady) = (on_the_wall(), steady());
+        // As if the machine had begun in 1970 and somebody had set its clock since.
+        let clock = SystemClock { started_at: UnixMillis(0), started: steady };
+        assert!(clock.now() < UnixMillis(1 << 40));
+        assert!(clock.wall() >= before);
+
+        let clock: &'static ManualClock = Box::leak(Box::new(ManualClock::at(UnixMillis(500))));
+        assert_eq!(clock.wall(), UnixMillis(500));
+        for to in [UnixMillis(2000), UnixMillis(100)] {
+            clock.set_wall(to);
+            let outer: &dyn Clock = &clock;
+            assert_eq!((outer.now(), outer.wall()), (UnixMillis(500), to));
+        }
+        clock.advance(Duration::from_millis(50));
+        assert_eq!((clock.now(), clock.wall()), (UnixMillis(550), UnixMillis(150)));
+    }
 }

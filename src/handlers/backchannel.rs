@@ -30,13 +30,12 @@ pub(super) async fn log_out(
     let (Some((_, token)), None) = (tokens.next(), tokens.next()) else {
         return Err(ApiError::InvalidLogoutToken);
     };
-    let now = app.clock.now();
-    let notice = oidc.provider.logout_notice(&token, now).await.map_err(|error| {
+    let notice = oidc.provider.logout_notice(&token, &app.clock).await.map_err(|error| {
         app.metrics.provider_failed(&error);
         audit::backchannel_logout_refused(app, visitor, &error);
         ApiError::InvalidLogoutToken
     })?;
-    let issuer = oidc.provider.issuer();
+    let (issuer, now) = (oidc.provider.issuer(), app.clock.now());
     let LogoutNotice { sid, subject, .. } = &notice;
     let ended = match (sid, subject) {
         // With a session named, only that: the user may be at home on other machines.
@@ -53,7 +52,7 @@ pub(super) async fn log_out(
         error => error.into(),
     })?;
     // Only now: had the store failed, the provider may send the same token again.
-    oidc.provider.used(&notice, now);
+    oidc.provider.used(&notice, &app.clock);
     audit::backchannel_logout(app, visitor, ended);
     Ok(StatusCode::OK.into_response())
 }

@@ -7,7 +7,6 @@ use crate::audit;
 use crate::error::ApiError;
 use crate::identity::User;
 use crate::identity::oidc::{Identity, Provider, ProviderError, Tokens};
-use crate::policy::session::UnixMillis;
 use crate::secret::Secret;
 use crate::store::{
     self, Change, IdpSession, SessionStore as _, StoreError, Stored, Ticket, Updated,
@@ -65,9 +64,9 @@ pub(crate) enum Refreshed {
 }
 
 /// Whether the session's access token has to be replaced.
-pub(super) fn is_due(app: &App, idp: &IdpSession, now: UnixMillis) -> bool {
+pub(super) fn is_due(app: &App, idp: &IdpSession) -> bool {
     let ends = idp.tokens.access_expires_at;
-    ends.is_some_and(|ends| ends <= now.after(app.token.expiry_buffer))
+    ends.is_some_and(|ends| ends <= app.clock.wall().after(app.token.expiry_buffer))
 }
 
 /// Fresh tokens for a session: one refresh at a time, and whoever else wants them waits for it.
@@ -92,10 +91,10 @@ async fn refresh_alone(app: &App, ticket: &Ticket) -> Result<Refreshed, StoreErr
         return Ok(Refreshed::Gone);
     };
     let Some(idp) = stored.idp.clone() else { return Ok(Refreshed::Gone) };
-    let Some(old) = from_store(&idp.tokens).filter(|_| is_due(app, &idp, app.clock.now())) else {
+    let Some(old) = from_store(&idp.tokens).filter(|_| is_due(app, &idp)) else {
         return Ok(Refreshed::Fresh(stored));
     };
-    match oidc.provider.refresh(&old, &idp.sub, app.clock.now()).await {
+    match oidc.provider.refresh(&old, &idp.sub, &app.clock).await {
         Ok(tokens) => keep(app, oidc, ticket, stored, tokens).await,
         Err(error) if error.may_pass() => {
             app.metrics.provider_failed(&error);
@@ -156,7 +155,7 @@ async fn refused(
 /// Gives a refresh token back, if the provider takes it and the configuration wants it.
 pub(super) async fn give_back(app: &App, oidc: &Oidc, refresh: Option<&Secret<String>>) {
     let Some(refresh) = refresh.filter(|_| app.revoke_at_logout) else { return };
-    if let Err(error) = oidc.provider.revoke(refresh, app.clock.now()).await {
+    if let Err(error) = oidc.provider.revoke(refresh, &app.clock).await {
         app.metrics.provider_failed(&error);
         tracing::warn!(event = "revocation_failed", %error, "the provider did not take a refresh token back");
     }

@@ -56,11 +56,10 @@ async fn to_provider(
     hints: &Hints,
     retries: Option<&str>,
 ) -> Result<Response, ApiError> {
-    let now = app.clock.now();
     let random = std::array::from_fn(|_| app.ids.session_secret());
     let number = retries.map_or(0, |state| Attempt::retries(state).saturating_add(1));
-    let attempt = Attempt::new(random, return_to, number, now);
-    let url = match oidc.provider.authorize_url(&attempt, hints, now).await {
+    let attempt = Attempt::new(random, return_to, number, app.clock.now());
+    let url = match oidc.provider.authorize_url(&attempt, hints, &app.clock).await {
         Ok(url) => url,
         Err(error) => return Ok(failed(app, visitor, Failure::Unreachable, Some(&error))),
     };
@@ -141,7 +140,7 @@ async fn finish(
     match (query.code, query.error.as_deref()) {
         (Some(code), None) => {
             let callback = Callback { code, issuer: query.issuer };
-            let finished = oidc.provider.finish(callback, attempt, app.clock.now()).await;
+            let finished = oidc.provider.finish(callback, attempt, &app.clock).await;
             finished.map_err(|error| {
                 let (failure, recovery) = classify(&error);
                 (failure, recovery, Some(error))

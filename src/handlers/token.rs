@@ -29,10 +29,10 @@ pub(super) async fn read(app: &Arc<App>, visitor: &Visitor) -> Result<Response, 
     if idp.tokens.refresh.is_none() {
         // Nothing to refresh with: it lasts as long as it lasts, and then a new login gives another.
         // The session itself goes on.
-        if idp.tokens.access_expires_at.is_some_and(|ends| ends <= app.clock.now()) {
+        if idp.tokens.access_expires_at.is_some_and(|ends| ends <= app.clock.wall()) {
             return Err(ApiError::Expired);
         }
-    } else if idp::is_due(app, idp, app.clock.now()) {
+    } else if idp::is_due(app, idp) {
         stored = match idp::refresh(app, oidc, ticket).await? {
             Refreshed::Fresh(stored) => stored,
             Refreshed::Later => return Err(ApiError::ProviderUnreachable),
@@ -44,7 +44,7 @@ pub(super) async fn read(app: &Arc<App>, visitor: &Visitor) -> Result<Response, 
     let access = tokens.access.as_ref().ok_or(ApiError::NoToken)?;
     let mut response = reply::json(&TokenView {
         access_token: access.expose(),
-        expires_at: tokens.access_expires_at.unwrap_or_else(|| app.clock.now()).0,
+        expires_at: tokens.access_expires_at.unwrap_or_else(|| app.clock.wall()).0,
     });
     keep(app, &mut response, ticket, &stored)?;
     Ok(response)

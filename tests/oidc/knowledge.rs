@@ -1,5 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use withcreds::effects::{Clock, ManualClock};
 use withcreds::oidc::{self, ClaimMap, HintParams, OidcSettings, ProviderError, SigningAlg};
 use withcreds::policy::session::UnixMillis;
 
@@ -29,8 +31,9 @@ fn settings(provider: &Provider) -> OidcSettings {
     }
 }
 
-fn later(minutes: u64) -> UnixMillis {
-    START.after(Duration::from_mins(minutes))
+/// A clock that stands at so long after the start.
+fn later(duration: Duration) -> Arc<dyn Clock> {
+    Arc::new(ManualClock::at(START.after(duration)))
 }
 
 #[tokio::test]
@@ -38,7 +41,8 @@ async fn it_is_read_again_after_an_hour_and_kept_while_the_provider_is_down() {
     let provider = Provider::start().await;
     let client = client_of(&provider);
     assert!(!client.was_reached());
-    let all = (0..10).map(|_| client.reach(START));
+    let clock = later(Duration::ZERO);
+    let all = (0..10).map(|_| client.reach(&clock));
     assert!(futures_util::future::join_all(all).await.iter().all(Result::is_ok));
     for (minutes, fault, hits) in [
         (0, Fault::Nothing, 1),
@@ -52,7 +56,8 @@ async fn it_is_read_again_after_an_hour_and_kept_while_the_provider_is_down() {
         (401, Fault::Nothing, 5),
     ] {
         provider.misbehave(fault);
-        assert_eq!(client.reach(later(minutes)).await, Ok(()), "after {minutes} min");
+        let clock = later(Duration::from_mins(minutes));
+        assert_eq!(client.reach(&clock).await, Ok(()), "after {minutes} min");
         let asked = provider.hits("/.well-known/openid-configuration");
         assert_eq!(asked, hits, "after {minutes} min");
     }
@@ -64,12 +69,12 @@ async fn a_failure_is_remembered_for_a_moment() {
     let client = client_of(&provider);
     provider.misbehave(Fault::ServerError);
     for (millis, hits) in [(0, 1), (1999, 1), (2000, 2)] {
-        let failed = client.reach(START.after(Duration::from_millis(millis))).await;
+        let failed = client.reach(&later(Duration::from_millis(millis))).await;
         assert!(matches!(failed, Err(ProviderError::Http(_))), "{failed:?}");
         assert_eq!(provider.hits("/.well-known/openid-configuration"), hits, "{millis} ms");
     }
     provider.misbehave(Fault::Nothing);
-    assert_eq!(client.reach(later(1)).await, Ok(()));
+    assert_eq!(client.reach(&later(Duration::from_mins(1))).await, Ok(()));
 }
 
 #[tokio::test]
@@ -84,7 +89,8 @@ async fn a_document_that_cannot_be_believed_is_none() {
     ] {
         provider.misbehave(fault);
         let client = client_of(&provider);
-        let error = client.reach(START).await.expect_err("not believed").to_string();
+        let error =
+            client.reach(&later(Duration::ZERO)).await.expect_err("not believed").to_string();
         assert!(error.contains(says), "{fault:?}: {error}");
         assert!(!client.was_reached(), "{fault:?}");
     }
@@ -94,7 +100,8 @@ async fn a_document_that_cannot_be_believed_is_none() {
 async fn plain_http_is_for_development() {
     let provider = Provider::start().await;
     let settings = OidcSettings { plain_loopback: false, ..settings(&provider) };
-    let error = oidc::Provider::new(settings).reach(START).await.expect_err("refused");
+    let clock = later(Duration::ZERO);
+    let error = oidc::Provider::new(settings).reach(&clock).await.expect_err("refused");
     assert!(error.to_string().contains("is not https"), "{error}");
     assert_eq!(provider.hits("/.well-known/openid-configuration"), 0);
 }

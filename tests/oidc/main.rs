@@ -7,6 +7,8 @@ mod certified;
 mod sign_in;
 // What a provider may get wrong.
 mod faults;
+// When somebody sets the clock.
+mod clock;
 // Access tokens and their refresh.
 mod tokens;
 // What is kept of the provider, and how long.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use url::Url;
+use withcreds::effects::{Clock, SystemClock};
 use withcreds::{Config, Server};
 
 use crate::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
@@ -36,12 +37,22 @@ impl TestApp {
     }
 
     pub(crate) async fn start_beside(provider: Provider, oidc: &str, more: &str) -> Self {
+        Self::start_by(SystemClock::new(), provider, oidc, more).await
+    }
+
+    /// By another clock.
+    pub(crate) async fn start_by(
+        clock: impl Clock,
+        provider: Provider,
+        oidc: &str,
+        more: &str,
+    ) -> Self {
         let issuer = provider.issuer();
         let text = format!(
             "[server]\nlisten = ['127.0.0.1:0']\nadmin_listen = []\n[cors]\nallow_origins = ['{FRONTEND}']\n[dev]\nenabled = true\n[oidc]\nissuer = '{issuer}'\nclient_id = '{CLIENT_ID}'\nclient_secret = '{CLIENT_SECRET}'\n{oidc}\n{more}"
         );
         let config = Config::parse(&text, Path::new("test.toml")).expect("a good configuration");
-        let server = Server::bind(&config).await.expect("a free port");
+        let server = Server::bind_with_clock(&config, clock).await.expect("a free port");
         let addr = server.addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(server.run_until(async {

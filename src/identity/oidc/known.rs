@@ -14,6 +14,7 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::effects::Clock;
 use crate::identity::oidc::ProviderError;
 use crate::identity::oidc::flights::Flights;
 use crate::identity::oidc::http::{Http, HttpError};
@@ -106,8 +107,9 @@ impl Knowledge {
         self: &Arc<Self>,
         settings: &Arc<OidcSettings>,
         http: &Http,
-        now: UnixMillis,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Arc<Known>, ProviderError> {
+        let now = clock.now();
         let current = self.current();
         match &current {
             Some(known) if now <= known.at.after(FRESH_FOR) => return Ok(Arc::clone(known)),
@@ -135,8 +137,9 @@ impl Knowledge {
         self: &Arc<Self>,
         tried: &Arc<Known>,
         http: &Http,
-        now: UnixMillis,
+        clock: &Arc<dyn Clock>,
     ) -> Option<Arc<Known>> {
+        let now = clock.now();
         let known = self.current()?;
         if !Arc::ptr_eq(&known, tried) {
             // Somebody else was faster.

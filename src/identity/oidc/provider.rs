@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
+use crate::effects::Clock;
 use crate::identity::User;
 use crate::identity::oidc::attempt::Attempt;
 use crate::identity::oidc::claims;
@@ -154,8 +155,8 @@ impl Provider {
     /// # Errors
     ///
     /// [`ProviderError`], if they never could be read.
-    pub async fn reach(&self, now: UnixMillis) -> Result<(), ProviderError> {
-        self.known(now).await.map(drop)
+    pub async fn reach(&self, clock: &Arc<dyn Clock>) -> Result<(), ProviderError> {
+        self.known(clock).await.map(drop)
     }
 
     /// Where the browser goes to sign in.
@@ -163,9 +164,9 @@ impl Provider {
         &self,
         attempt: &Attempt,
         hints: &Hints,
-        now: UnixMillis,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Url, ProviderError> {
-        let known = self.known(now).await?;
+        let known = self.known(clock).await?;
         let client = self.client(&known)?;
         let (state, nonce) = (attempt.state.clone(), attempt.nonce.clone());
         let verifier = PkceCodeVerifier::new(attempt.verifier.clone());
@@ -201,15 +202,16 @@ impl Provider {
         &self,
         callback: Callback,
         attempt: Attempt,
-        now: UnixMillis,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Identity, ProviderError> {
-        let known = self.known(now).await?;
+        let known = self.known(clock).await?;
         match &callback.issuer {
             Some(issuer) if *issuer != self.settings.issuer => Err(Untrusted::Issuer)?,
             None if known.names_itself => Err(Untrusted::Issuer)?,
             _ => {}
         }
         let client = self.client(&known)?;
+        let asked = clock.wall();
         let answer = client
             .exchange_code(AuthorizationCode::new(callback.code.expose().clone()))
             .set_pkce_verifier(PkceCodeVerifier::new(attempt.verifier))
@@ -219,16 +221,16 @@ impl Provider {
         let nonce = Nonce::new(attempt.nonce);
         let expected = Expected::Login { nonce: &nonce };
         let mut all =
-            self.check(known, &answer, &expected, now).await?.ok_or(Untrusted::Missing)?;
+            self.check(known, &answer, &expected, clock).await?.ok_or(Untrusted::Missing)?;
         // Only now: the endpoint is asked with a token that belongs to this login.
         let subject = text(&all, "sub").ok_or(Untrusted::Subject)?;
-        let known = self.known(now).await?;
+        let known = self.known(clock).await?;
         if let Some(url) = known.endpoints.userinfo.clone().filter(|_| self.settings.userinfo) {
             let more = self.userinfo(client, url, answer.access_token(), &subject).await?;
             all = claims::merge(all, more);
         }
         let user = claims::user(&self.settings.claims, &all)?;
-        let tokens = tokens(&answer, now)?;
+        let tokens = tokens(&answer, asked)?;
         Ok(Identity { user, subject, sid: text(&all, "sid"), tokens })
     }
 
@@ -241,17 +243,17 @@ impl Provider {
         &self,
         old: &Tokens,
         subject: &str,
-        now: UnixMillis,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Tokens, ProviderError> {
         let no_more = || ProviderError::Refused { code: "invalid_grant".to_owned() };
         let refresh = old.refresh.as_ref().ok_or_else(no_more)?;
-        let known = self.known(now).await?;
+        let known = self.known(clock).await?;
         let token = RefreshToken::new(refresh.expose().clone());
-        let client = self.client(&known)?;
+        let (client, asked) = (self.client(&known)?, clock.wall());
         let answer = client.exchange_refresh_token(&token).request_async(&self.http).await;
         let answer = answer.map_err(from_token_request)?;
-        self.check(known, &answer, &Expected::Refresh { subject }, now).await?;
-        let new = tokens(&answer, now)?;
+        self.check(known, &answer, &Expected::Refresh { subject }, clock).await?;
+        let new = tokens(&answer, asked)?;
         Ok(Tokens {
             refresh: new.refresh.or_else(|| old.refresh.clone()),
             id_token: new.id_token.or_else(|| old.id_token.clone()),
@@ -268,9 +270,9 @@ impl Provider {
     pub async fn revoke(
         &self,
         refresh: &Secret<String>,
-        now: UnixMillis,
+        clock: &Arc<dyn Clock>,
     ) -> Result<bool, ProviderError> {
-        tokio::time::timeout(REVOCATION_BUDGET, self.revoke_at_leisure(refresh, now))
+        tokio::time::timeout(REVOCATION_BUDGET, self.revoke_at_leisure(refresh, clock))
             .await
             .map_err(|_| ProviderError::Http(HttpError::Timeout))?
     }
@@ -278,9 +280,9 @@ impl Provider {
     async fn revoke_at_leisure(
         &self,
         refresh: &Secret<String>,
-        now: UnixMillis,
+        clock: &Arc<dyn Clock>,
     ) -> Result<bool, ProviderError> {
-        let known = self.known(now).await?;
+        let known = self.known(clock).await?;
         let Some(url) = &known.endpoints.revocation else { return Ok(false) };
         let request = self.revocation(url, known.client_auth, refresh)?;
         let answer = self.http.send(request).await.map_err(ProviderError::Http)?;
@@ -347,14 +349,14 @@ impl Provider {
     pub async fn logout_notice(
         &self,
         token: &str,
-        now: UnixMillis,
+        clock: &Arc<dyn Clock>,
     ) -> Result<LogoutNotice, ProviderError> {
-        let known = self.known(now).await?;
-        let checked = logout_token::check(&self.settings, &known, token, now);
+        let known = self.known(clock).await?;
+        let checked = logout_token::check(&self.settings, &known, token, clock.wall());
         let notice = match checked {
             Err(error) if error.may_be_a_new_key() => {
-                let known = self.knowledge.roll_over(&known, &self.http, now).await;
-                logout_token::check(&self.settings, &*known.ok_or(error)?, token, now)
+                let known = self.knowledge.roll_over(&known, &self.http, clock).await;
+                logout_token::check(&self.settings, &*known.ok_or(error)?, token, clock.wall())
             }
             checked => checked,
         }?;
@@ -363,12 +365,12 @@ impl Provider {
     }
 
     /// The notice has had its effect: the same token has none again.
-    pub fn used(&self, notice: &LogoutNotice, now: UnixMillis) {
-        self.used.remember(notice, now);
+    pub fn used(&self, notice: &LogoutNotice, clock: &Arc<dyn Clock>) {
+        self.used.remember(notice, clock.wall());
     }
 
-    async fn known(&self, now: UnixMillis) -> Result<Arc<Known>, ProviderError> {
-        self.knowledge.get(&self.settings, &self.http, now).await
+    async fn known(&self, clock: &Arc<dyn Clock>) -> Result<Arc<Known>, ProviderError> {
+        self.knowledge.get(&self.settings, &self.http, clock).await
     }
 
     /// The claims of the ID token in an answer; `None` if there is no token. With keys read anew,
@@ -378,7 +380,7 @@ impl Provider {
         known: Arc<Known>,
         answer: &TokenAnswer,
         expected: &Expected<'_>,
-        now: UnixMillis,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Option<Map<String, Value>>, ProviderError> {
         let access = answer.access_token();
         // Later it stands in a header, where the crate takes for granted that it may.
@@ -386,12 +388,14 @@ impl Provider {
             Err(Untrusted::Format("an access token that no header can carry"))?;
         }
         let Some(token) = answer.id_token() else { return Ok(None) };
-        match id_token::check(&self.settings, &known, token, access, expected, now) {
+        let check = |known: &Known| {
+            id_token::check(&self.settings, known, token, access, expected, clock.wall())
+        };
+        match check(&known) {
             Ok(claims) => Ok(Some(claims)),
             Err(error) if error.may_be_a_new_key() => {
-                let known = self.knowledge.roll_over(&known, &self.http, now).await;
-                let known = known.ok_or(error)?;
-                Ok(Some(id_token::check(&self.settings, &known, token, access, expected, now)?))
+                let known = self.knowledge.roll_over(&known, &self.http, clock).await;
+                Ok(Some(check(&*known.ok_or(error)?)?))
             }
             Err(error) => Err(error.into()),
         }
@@ -446,13 +450,14 @@ fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
     claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn tokens(answer: &TokenAnswer, now: UnixMillis) -> Result<Tokens, Untrusted> {
+/// Counted from when they were `asked` for: rather a moment too short than too long.
+fn tokens(answer: &TokenAnswer, asked: UnixMillis) -> Result<Tokens, Untrusted> {
     if *answer.token_type() != CoreTokenType::Bearer {
         return Err(Untrusted::Format("an access token that is no bearer token"));
     }
     Ok(Tokens {
         access: Secret::new(answer.access_token().secret().clone()),
-        expires_at: answer.expires_in().map(|lifetime| now.after(lifetime)),
+        expires_at: answer.expires_in().map(|lifetime| asked.after(lifetime)),
         refresh: answer.refresh_token().map(|token| Secret::new(token.secret().clone())),
         id_token: answer.id_token().map(|token| Secret::new(token.to_string())),
     })
