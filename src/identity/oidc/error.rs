@@ -1,6 +1,10 @@
 //! What can go wrong with a provider.
 
-use openidconnect::{ClaimsVerificationError, SignatureVerificationError};
+use openidconnect::core::CoreErrorResponseType;
+use openidconnect::{
+    ClaimsVerificationError, RequestTokenError, SignatureVerificationError, StandardErrorResponse,
+    UserInfoError,
+};
 
 pub use crate::identity::oidc::http::HttpError;
 
@@ -141,6 +145,39 @@ impl From<SignatureVerificationError> for Untrusted {
             }
             _ => Self::Signature,
         }
+    }
+}
+
+type TokenRequestError = RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>;
+
+/// Without the body of the answer, which the crate's error carries: it may hold tokens.
+pub(super) fn from_token_request(error: TokenRequestError) -> ProviderError {
+    match error {
+        RequestTokenError::ServerResponse(answer) => {
+            let code = answer.error().as_ref();
+            // The code goes into our log: at most a word of the expected form.
+            let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            let sane = code.len() <= 64 && code.bytes().all(word);
+            ProviderError::Refused { code: if sane { code } else { "(unreadable)" }.to_owned() }
+        }
+        RequestTokenError::Request(error) => ProviderError::Http(error),
+        RequestTokenError::Parse(error, _) => ProviderError::Malformed {
+            reason: format!("the token endpoint's answer, at `{}`", error.path()),
+        },
+        RequestTokenError::Other(_) => {
+            ProviderError::Malformed { reason: "the token endpoint's answer".to_owned() }
+        }
+    }
+}
+
+pub(super) fn from_userinfo(error: UserInfoError<HttpError>) -> ProviderError {
+    match error {
+        UserInfoError::ClaimsVerification(error) => Untrusted::from(error).into(),
+        UserInfoError::Request(error) => ProviderError::Http(error),
+        UserInfoError::Response(status, ..) => {
+            ProviderError::Malformed { reason: format!("the userinfo endpoint answered {status}") }
+        }
+        _ => ProviderError::Malformed { reason: "the userinfo endpoint's answer".to_owned() },
     }
 }
 

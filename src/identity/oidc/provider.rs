@@ -15,9 +15,8 @@ use openidconnect::{
     AccessToken, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret,
     CsrfToken, EmptyExtraTokenFields, EndpointNotSet, EndpointSet, HttpRequest, IdTokenFields,
     IssuerUrl, LoginHint, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardErrorResponse,
-    StandardTokenResponse, SubjectIdentifier, TokenResponse as _, TokenUrl, UserInfoClaims,
-    UserInfoError, UserInfoUrl,
+    RedirectUrl, RefreshToken, Scope, StandardErrorResponse, StandardTokenResponse,
+    SubjectIdentifier, TokenResponse as _, TokenUrl, UserInfoClaims, UserInfoUrl,
 };
 use serde_json::{Map, Value};
 use url::Url;
@@ -27,6 +26,7 @@ use crate::effects::Clock;
 use crate::identity::User;
 use crate::identity::oidc::attempt::Attempt;
 use crate::identity::oidc::claims;
+use crate::identity::oidc::error::{from_token_request, from_userinfo};
 use crate::identity::oidc::http::{Http, HttpError, basic};
 use crate::identity::oidc::id_token::{self, Expected, Rest};
 use crate::identity::oidc::known::{Knowledge, Known};
@@ -461,37 +461,4 @@ fn tokens(answer: &TokenAnswer, asked: UnixMillis) -> Result<Tokens, Untrusted> 
         refresh: answer.refresh_token().map(|token| Secret::new(token.secret().clone())),
         id_token: answer.id_token().map(|token| Secret::new(token.to_string())),
     })
-}
-
-type TokenRequestError = RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>;
-
-/// Without the body of the answer, which the crate's error carries: it may hold tokens.
-fn from_token_request(error: TokenRequestError) -> ProviderError {
-    match error {
-        RequestTokenError::ServerResponse(answer) => {
-            let code = answer.error().as_ref();
-            // The code goes into our log: at most a word of the expected form.
-            let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-            let sane = code.len() <= 64 && code.bytes().all(word);
-            ProviderError::Refused { code: if sane { code } else { "(unreadable)" }.to_owned() }
-        }
-        RequestTokenError::Request(error) => ProviderError::Http(error),
-        RequestTokenError::Parse(error, _) => ProviderError::Malformed {
-            reason: format!("the token endpoint's answer, at `{}`", error.path()),
-        },
-        RequestTokenError::Other(_) => {
-            ProviderError::Malformed { reason: "the token endpoint's answer".to_owned() }
-        }
-    }
-}
-
-fn from_userinfo(error: UserInfoError<HttpError>) -> ProviderError {
-    match error {
-        UserInfoError::ClaimsVerification(error) => Untrusted::from(error).into(),
-        UserInfoError::Request(error) => ProviderError::Http(error),
-        UserInfoError::Response(status, ..) => {
-            ProviderError::Malformed { reason: format!("the userinfo endpoint answered {status}") }
-        }
-        _ => ProviderError::Malformed { reason: "the userinfo endpoint's answer".to_owned() },
-    }
 }
