@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use withcreds::effects::{Clock, ManualClock};
 use withcreds::oidc::{self, ClaimMap, HintParams, OidcSettings, ProviderError, SigningAlg};
 use withcreds::policy::session::UnixMillis;
@@ -104,4 +105,49 @@ async fn plain_http_is_for_development() {
     let error = oidc::Provider::new(settings).reach(&clock).await.expect_err("refused");
     assert!(error.to_string().contains("is not https"), "{error}");
     assert_eq!(provider.hits("/.well-known/openid-configuration"), 0);
+}
+
+/// The outcome of work that meets a provider which needs so many seconds to fail.
+async fn failing_after<T>(
+    seconds: u64,
+    provider: &Provider,
+    clock: &ManualClock,
+    work: impl Future<Output = T>,
+) -> T {
+    provider.misbehave(Fault::FailsAtLeisure);
+    let closed = provider.hold().await;
+    let fails = async {
+        provider.somebody_waits().await;
+        clock.advance(Duration::from_secs(seconds));
+        drop(closed);
+    };
+    tokio::join!(work, fails).0
+}
+
+/// A provider that takes longer to fail than the pause is long would be asked all the time.
+#[tokio::test]
+async fn a_pause_begins_when_the_failure_is_known() {
+    let provider = Provider::start().await;
+    let client = client_of(&provider);
+    let manual = Arc::new(ManualClock::at(START));
+    let clock: Arc<dyn Clock> = Arc::clone(&manual) as _;
+    let failed = failing_after(10, &provider, &manual, client.reach(&clock)).await;
+    assert!(failed.is_err());
+    assert!(client.reach(&clock).await.is_err());
+    assert_eq!(provider.hits("/.well-known/openid-configuration"), 1, "a moment after it failed");
+
+    // The same for keys, which are read again at most every ten seconds.
+    provider.misbehave(Fault::Nothing);
+    manual.advance(Duration::from_secs(2));
+    assert_eq!(client.reach(&clock).await, Ok(()));
+    let unknown_key = provider.logout_token(&json!({ "kid": "another" }), &json!({}));
+    let hits = provider.hits("/jwks");
+    let asking = client.logout_notice(&unknown_key, &clock);
+    assert!(failing_after(20, &provider, &manual, asking).await.is_err());
+    provider.misbehave(Fault::Nothing);
+    assert!(client.logout_notice(&unknown_key, &clock).await.is_err());
+    assert_eq!(provider.hits("/jwks"), hits + 1, "a moment after they were read");
+    manual.advance(Duration::from_secs(10));
+    assert!(client.logout_notice(&unknown_key, &clock).await.is_err());
+    assert_eq!(provider.hits("/jwks"), hits + 2, "after the pause");
 }

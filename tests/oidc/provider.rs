@@ -57,6 +57,7 @@ pub(crate) enum Fault {
     /// As most providers answer without the scope `offline_access`.
     NoRefreshToken,
     NoLifetime,
+    NoLifetimeNoRefreshToken,
     NotBearer,
     AccessTokenWithNewline,
     Html,
@@ -75,6 +76,8 @@ pub(crate) enum Fault {
     DiscoveryWithoutToken,
     DiscoveryIsHtml,
     DiscoveryHasNoKeys,
+    /// It fails like the keys, and only once the gate is open.
+    FailsAtLeisure,
     // Elsewhere.
     UserinfoOfSomebodyElse,
     UserinfoFails,
@@ -144,7 +147,7 @@ struct State {
 pub(crate) struct Provider {
     pub(crate) addr: SocketAddr,
     state: Arc<Mutex<State>>,
-    /// Holds back answers of the token endpoint while it is closed.
+    /// Holds back answers of the token endpoint, and what fails at leisure, while it is closed.
     gate: Arc<tokio::sync::Semaphore>,
     arrived: Arc<Notify>,
 }
@@ -235,12 +238,12 @@ impl Provider {
         self.state().refresh += 1_000;
     }
 
-    /// Lets the token endpoint answer nobody until the guard is dropped.
+    /// Lets the token endpoint, and what fails at leisure, answer nobody until the guard is dropped.
     pub(crate) async fn hold(&self) -> tokio::sync::OwnedSemaphorePermit {
         Arc::clone(&self.gate).acquire_many_owned(1000).await.expect("open")
     }
 
-    /// Waits until somebody stands at the token endpoint.
+    /// Waits until somebody stands there.
     pub(crate) async fn somebody_waits(&self) {
         self.arrived.notified().await;
     }
@@ -309,6 +312,11 @@ impl Provider {
         let bearer = parts.headers.get("authorization").and_then(|v| v.to_str().ok());
         Ok(match path.as_str() {
             "/.well-known/openid-configuration" | "/jwks" if fault == Fault::ServerError => {
+                answer(500, &json!({}))
+            }
+            "/.well-known/openid-configuration" | "/jwks" if fault == Fault::FailsAtLeisure => {
+                self.arrived.notify_one();
+                let _open = self.gate.acquire().await;
                 answer(500, &json!({}))
             }
             "/.well-known/openid-configuration" if fault == Fault::DiscoveryIsHtml => {
@@ -438,10 +446,10 @@ impl Provider {
             "expires_in": state.access_lifetime,
             "refresh_token": format!("refresh-{}", state.refresh),
         });
-        if fault == Fault::NoRefreshToken {
+        if matches!(fault, Fault::NoRefreshToken | Fault::NoLifetimeNoRefreshToken) {
             merge(&mut body, &json!({ "refresh_token": null }));
         }
-        if fault == Fault::NoLifetime {
+        if matches!(fault, Fault::NoLifetime | Fault::NoLifetimeNoRefreshToken) {
             merge(&mut body, &json!({ "expires_in": null }));
         }
         if fault != Fault::NoIdToken {

@@ -75,7 +75,8 @@ pub(super) struct Knowledge {
     known: RwLock<Option<Arc<Known>>>,
     /// When fetching failed last, and how.
     failure: Mutex<Option<(UnixMillis, ProviderError)>>,
-    /// When the keys were last read again because one was unknown.
+    /// When the keys were last read again because one was unknown: the end of it, or its beginning
+    /// while it goes on.
     rolled_over: Mutex<UnixMillis>,
     flights: Flights<Fetch, Result<Arc<Known>, ProviderError>>,
 }
@@ -120,9 +121,11 @@ impl Knowledge {
             return current.ok_or(error);
         }
         let (this, settings, http) = (Arc::clone(self), Arc::clone(settings), http.clone());
+        let clock = Arc::clone(clock);
         let fetched = self.flights.join(Fetch::Everything, move || async move {
-            let fetched = fetch(&settings, &http, now).await;
-            this.remember(fetched, now)
+            let fetched = fetch(&settings, &http, clock.now()).await;
+            // Pauses begin here: a provider that takes long to fail would be asked all the time.
+            this.remember(fetched, clock.now())
         });
         let fetched = fetched.await.unwrap_or(Err(ProviderError::Crashed));
         match (fetched, current) {
@@ -139,7 +142,6 @@ impl Knowledge {
         http: &Http,
         clock: &Arc<dyn Clock>,
     ) -> Option<Arc<Known>> {
-        let now = clock.now();
         let known = self.current()?;
         if !Arc::ptr_eq(&known, tried) {
             // Somebody else was faster.
@@ -148,14 +150,17 @@ impl Knowledge {
         {
             let mut last = self.rolled_over.lock().unwrap_or_else(PoisonError::into_inner);
             let under_way = self.flights.is_under_way(&Fetch::Keys);
+            let now = clock.now();
             if !under_way && now < last.after(BETWEEN_ROLL_OVERS) {
                 return None;
             }
             *last = now;
         }
-        let (this, http) = (Arc::clone(self), http.clone());
+        let (this, http, clock) = (Arc::clone(self), http.clone(), Arc::clone(clock));
         let fetched = self.flights.join(Fetch::Keys, move || async move {
             let keys = fetch_keys(&known.endpoints.jwks, &http).await;
+            // The pause begins here, and has begun before for whoever comes as the flight begins.
+            *this.rolled_over.lock().unwrap_or_else(PoisonError::into_inner) = clock.now();
             if let Err(error) = &keys {
                 tracing::warn!(%error, "cannot read the provider's keys again");
             }
