@@ -16,8 +16,8 @@ use crate::reply;
 #[serde(rename_all = "camelCase")]
 struct TokenView<'a> {
     access_token: &'a str,
-    /// This very moment if the provider does not say: good now, and to be asked for again. Clients
-    /// take a missing number for a broken answer.
+    /// This very moment if nobody knows: good now, and to be asked for again. Clients take a missing
+    /// number for a broken answer.
     expires_at: u64,
 }
 

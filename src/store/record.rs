@@ -145,7 +145,7 @@ impl IdpSession {
 pub struct Tokens {
     /// For APIs.
     pub access: Option<Secret<Box<str>>>,
-    /// When the access token ends.
+    /// When the access token ends; `None`: nobody knows, and there is no other to be had.
     pub access_expires_at: Option<UnixMillis>,
     /// For new access tokens.
     pub refresh: Option<Secret<Box<str>>>,

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::json;
+use withcreds::effects::{Clock as _, ManualClock, SystemClock};
 
-use crate::provider::Fault;
+use crate::provider::{Fault, Provider};
 use crate::support::{Answer, Browser, TestApp};
 
 const EXPOSED: &str = "[token]\nexpose = true";
@@ -189,12 +192,32 @@ async fn tokens_in_a_sealed_cookie_are_refreshed_too() {
 #[tokio::test]
 async fn a_token_whose_end_nobody_knows_is_good_now_and_asked_for_again() {
     let app = TestApp::start_with("", EXPOSED).await;
-    app.provider.misbehave(Fault::NoLifetime);
+    app.provider.misbehave(Fault::NoLifetimeNoRefreshToken);
     let mut browser = app.signed_in().await;
     let now = browser.session().await.json()["idleExpiresAt"].as_u64().expect("a time") - 3_600_000;
     let answer = browser.get(TOKEN).await;
     let ends = answer.json()["expiresAt"].as_u64().expect("a number");
     assert!((now..now + 30_000).contains(&ends), "{answer:?}");
-    assert_eq!(access(&browser.get(TOKEN).await), access(&answer), "nothing to refresh it for");
+    assert_eq!(access(&browser.get(TOKEN).await), access(&answer), "nothing to refresh it with");
     assert_eq!(app.provider.hits("/token"), 1);
+}
+
+#[tokio::test]
+async fn a_token_whose_end_nobody_knows_is_refreshed_after_some_minutes() {
+    let start = SystemClock::new().wall();
+    let clock: &'static ManualClock = Box::leak(Box::new(ManualClock::at(start)));
+    let app = TestApp::start_by(clock, Provider::start().await, "", EXPOSED).await;
+    app.provider.misbehave(Fault::NoLifetime);
+    let mut browser = app.signed_in().await;
+    let answer = browser.get(TOKEN).await;
+    let first = access(&answer);
+    assert_eq!(answer.json()["expiresAt"], start.after(Duration::from_mins(5)).0);
+    // Due a minute before its end.
+    clock.advance(Duration::from_secs(239));
+    assert_eq!(access(&browser.get(TOKEN).await), first);
+    clock.advance(Duration::from_secs(1));
+    let second = access(&browser.get(TOKEN).await);
+    assert_ne!(second, first);
+    assert_eq!(access(&browser.get(TOKEN).await), second, "good for a while again");
+    assert_eq!(app.provider.hits("/token"), 2);
 }

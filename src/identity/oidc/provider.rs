@@ -38,6 +38,9 @@ use crate::secret::Secret;
 
 /// For giving back a refresh token while the user waits for the logout.
 const REVOCATION_BUDGET: Duration = Duration::from_secs(2);
+/// How long an access token lives whose provider does not say, where there is a refresh token: rather
+/// replaced too early than used too late.
+const ASSUMED_LIFETIME: Duration = Duration::from_mins(5);
 /// A longer ID token would make a URL that servers on the way refuse.
 const MAX_HINT_BYTES: usize = 4 << 10;
 
@@ -86,7 +89,7 @@ pub struct Provider {
 pub struct Tokens {
     /// For APIs.
     pub access: Secret<String>,
-    /// When it ends, if the provider says so.
+    /// When it ends: as the provider says, or soon, if it says nothing and there is a refresh token.
     pub expires_at: Option<UnixMillis>,
     /// For the next access token.
     pub refresh: Option<Secret<String>>,
@@ -230,7 +233,7 @@ impl Provider {
             all = claims::merge(all, more);
         }
         let user = claims::user(&self.settings.claims, &all)?;
-        let tokens = tokens(&answer, asked)?;
+        let tokens = tokens(&answer, answer.refresh_token().is_some(), asked)?;
         Ok(Identity { user, subject, sid: text(&all, "sid"), tokens })
     }
 
@@ -253,7 +256,8 @@ impl Provider {
         let answer = client.exchange_refresh_token(&token).request_async(&self.http).await;
         let answer = answer.map_err(from_token_request)?;
         self.check(known, &answer, &Expected::Refresh { subject }, clock).await?;
-        let new = tokens(&answer, asked)?;
+        // With the new refresh token, or once more with the old one.
+        let new = tokens(&answer, true, asked)?;
         Ok(Tokens {
             refresh: new.refresh.or_else(|| old.refresh.clone()),
             id_token: new.id_token.or_else(|| old.id_token.clone()),
@@ -451,13 +455,14 @@ fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
 }
 
 /// Counted from when they were `asked` for: rather a moment too short than too long.
-fn tokens(answer: &TokenAnswer, asked: UnixMillis) -> Result<Tokens, Untrusted> {
+fn tokens(answer: &TokenAnswer, replaceable: bool, asked: UnixMillis) -> Result<Tokens, Untrusted> {
     if *answer.token_type() != CoreTokenType::Bearer {
         return Err(Untrusted::Format("an access token that is no bearer token"));
     }
+    let lifetime = answer.expires_in().or(replaceable.then_some(ASSUMED_LIFETIME));
     Ok(Tokens {
         access: Secret::new(answer.access_token().secret().clone()),
-        expires_at: answer.expires_in().map(|lifetime| asked.after(lifetime)),
+        expires_at: lifetime.map(|lifetime| asked.after(lifetime)),
         refresh: answer.refresh_token().map(|token| Secret::new(token.secret().clone())),
         id_token: answer.id_token().map(|token| Secret::new(token.to_string())),
     })
