@@ -36,7 +36,7 @@ pub(super) async fn log_in(app: &App, visitor: &Visitor, body: Body) -> Result<R
         return Err(ApiError::InvalidCredentials);
     };
     attempt.forget();
-    let started = start::session(app, visitor, user, None, LoginBy::Password).await?;
+    let started = start::session(app, visitor, user, None, None, LoginBy::Password).await?;
     let mut response = session::view(app, &started.stored, &started.csrf_token)?;
     started.set_cookies(app, &mut response)?;
     Ok(response)

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cookie::SameSite;
 use warp::reply::Response;
 
 use crate::app::{App, Oidc};
@@ -13,6 +14,7 @@ use crate::handlers::{idp, set_cookie, start};
 use crate::identity::ReturnTo;
 use crate::identity::oidc::{Attempt, Callback, Hints, Identity, ProviderError};
 use crate::metrics::LoginBy;
+use crate::store::SessionStore as _;
 
 /// After this many retries there is none: what did not help once does not help twice.
 const MAX_RETRIES: u8 = 1;
@@ -27,7 +29,8 @@ pub(super) async fn begin(
     let return_to = app.return_urls.resolve(return_url.as_deref());
     if let Some(oidc) = &app.oidc {
         let hints = Hints { login_hint, idp_hint, tenant_name, tenant_custom_domain };
-        return to_provider(app, oidc, visitor, return_to.as_str(), &hints, None).await;
+        let goal = Goal { return_to: return_to.as_str().to_owned(), replaces: carry(app, visitor) };
+        return to_provider(app, oidc, visitor, goal, &hints, None).await;
     }
     if let Some(page) = &app.login_page {
         return page::redirect(&with_return_url(page, return_url.as_deref(), &return_to));
@@ -47,18 +50,32 @@ fn with_return_url(page: &str, asked: Option<&str>, return_to: &ReturnTo) -> Str
     format!("{page}{separator}return_url={}{fragment}", value.collect::<String>())
 }
 
+/// What an attempt is to bring about, the second one too.
+struct Goal {
+    return_to: String,
+    /// The value of the cookie of the session that is to end.
+    replaces: Option<String>,
+}
+
+/// The session that the new one will replace, if its cookie stays behind on the way back, which is a
+/// navigation from another site. A session that is itself in the cookie would not fit.
+fn carry(app: &App, visitor: &Visitor) -> Option<String> {
+    let ticket = visitor.ticket.as_ref().filter(|ticket| ticket.held().is_none())?;
+    (app.cookie.same_site() == SameSite::Strict).then(|| ticket.secret().to_cookie_value())
+}
+
 /// Begins an attempt; `retries` is the state of the one before it.
 async fn to_provider(
     app: &App,
     oidc: &Oidc,
     visitor: &Visitor,
-    return_to: &str,
+    goal: Goal,
     hints: &Hints,
     retries: Option<&str>,
 ) -> Result<Response, ApiError> {
     let random = std::array::from_fn(|_| app.ids.session_secret());
     let number = retries.map_or(0, |state| Attempt::retries(state).saturating_add(1));
-    let attempt = Attempt::new(random, return_to, number, app.clock.now());
+    let attempt = Attempt::new(random, &goal.return_to, goal.replaces, number, app.clock.now());
     let url = match oidc.provider.authorize_url(&attempt, hints, &app.clock).await {
         Ok(url) => url,
         Err(error) => return Ok(failed(app, visitor, Failure::Unreachable, Some(&error))),
@@ -81,22 +98,24 @@ pub(super) async fn callback(
     let state = state.as_str();
     let (attempt, clear) = oidc.attempts.take(visitor.headers(), state, app.clock.now());
     let tried = Attempt::retries(state);
-    let return_to = match &attempt {
-        Some(attempt) => attempt.return_to.clone(),
-        None => app.return_urls.default_url().as_str().to_owned(),
+    let goal = if let Some(Attempt { return_to, replaces, .. }) = &attempt {
+        Goal { return_to: return_to.clone(), replaces: replaces.clone() }
+    } else {
+        let return_to = app.return_urls.default_url().as_str().to_owned();
+        Goal { return_to, replaces: carry(app, visitor) }
     };
     let outcome = match attempt {
         None => Err((Failure::Stale, Recovery::Retry, None)),
         Some(attempt) => finish(app, oidc, query, attempt).await,
     };
     let mut response = match outcome {
-        Ok(identity) => match arrive(app, oidc, visitor, identity, &return_to).await {
+        Ok(identity) => match arrive(app, oidc, visitor, identity, &goal).await {
             Ok(response) => response,
             Err(error) => no_room(app, visitor, &error),
         },
         Err((failure, Recovery::Retry, _)) if tried < MAX_RETRIES => {
             tracing::info!(event = "login_retried", code = failure.code(), "signing in once more");
-            to_provider(app, oidc, visitor, &return_to, &Hints::default(), Some(state)).await?
+            to_provider(app, oidc, visitor, goal, &Hints::default(), Some(state)).await?
         }
         Err((failure, _, error)) => failed(app, visitor, failure, error.as_ref()),
     };
@@ -113,11 +132,13 @@ async fn arrive(
     oidc: &Oidc,
     visitor: &Visitor,
     identity: Identity,
-    return_to: &str,
+    goal: &Goal,
 ) -> Result<Response, ApiError> {
     let (user, idp) = idp::session(&oidc.provider, identity);
-    let started = start::session(app, visitor, user, Some(idp), LoginBy::Provider).await?;
-    let mut response = page::redirect(return_to)?;
+    let carried = goal.replaces.as_deref().and_then(|value| app.store.read_ticket(value));
+    let by = LoginBy::Provider;
+    let started = start::session(app, visitor, user, Some(idp), carried.as_ref(), by).await?;
+    let mut response = page::redirect(&goal.return_to)?;
     started.set_cookies(app, &mut response)?;
     Ok(response)
 }

@@ -23,18 +23,20 @@ pub(super) struct Started {
 }
 
 /// Begins a session. Always with a new id: one that was planted, or the one that the visitor had,
-/// is worth nothing afterwards (session fixation).
+/// is worth nothing afterwards (session fixation). `carried` is what the visitor had, if their cookie
+/// could not come along.
 pub(super) async fn session(
     app: &App,
     visitor: &Visitor,
     user: User,
     idp: Option<Arc<IdpSession>>,
+    carried: Option<&Ticket>,
     by: LoginBy,
 ) -> Result<Started, ApiError> {
     let session = NewSession { user, idp, agent: visitor.agent() };
     let ticket = Ticket::new(SessionSecret::from_random(app.ids.session_secret()));
-    let stored =
-        app.store.create(&ticket, session, visitor.ticket.as_ref(), app.clock.now()).await?;
+    let replaces = visitor.ticket.as_ref().or(carried);
+    let stored = app.store.create(&ticket, session, replaces, app.clock.now()).await?;
     audit::login(app, visitor, &stored.user, by);
     let csrf_token = csrf::token(ticket.secret(), app.ids.nonce());
     Ok(Started { stored, csrf_token, ticket })

@@ -62,6 +62,37 @@ async fn a_login_gives_a_new_session_and_ends_the_old_one() {
     assert_eq!(before.session().await.code(), "revoked");
 }
 
+/// The way back is a navigation from another site, which brings no strict cookie along.
+#[tokio::test]
+async fn a_login_ends_the_old_session_though_its_cookie_stays_behind() {
+    let bring_no_session = |browser: &mut Browser| {
+        browser.cookies.retain(|(name, _)| name != "session");
+    };
+    for (same_site, retries, want) in
+        [("strict", false, "revoked"), ("strict", true, "revoked"), ("lax", false, "")]
+    {
+        let app = TestApp::start_with("", &format!("[session]\nsame_site = '{same_site}'")).await;
+        let mut browser = app.signed_in().await;
+        let mut before = browser.clone();
+        let secret = before.cookies.iter().find(|(name, _)| name == "session").cloned();
+        let login = browser.get("/api/auth/login").await;
+        bring_no_session(&mut browser);
+        assert!(browser.attempts() == 1 && secret.is_some());
+        assert!(!browser.cookies.iter().any(|(_, v)| v.contains(&secret.as_ref().unwrap().1)));
+        let mut back = app.provider.sign_in(&login.location());
+        if retries {
+            app.provider.misbehave(Fault::InvalidGrant);
+            back = app.provider.sign_in(&browser.visit(&back).await.location());
+            app.provider.misbehave(Fault::Nothing);
+            assert_eq!(before.session().await.status, StatusCode::OK, "nobody has logged in yet");
+        }
+        assert!(browser.visit(&back).await.sets("session"), "{same_site}");
+        assert_eq!(browser.session().await.status, StatusCode::OK, "{same_site}");
+        let session = before.session().await.json();
+        assert_eq!(session["code"].as_str().unwrap_or(""), want, "{same_site}, retry: {retries}");
+    }
+}
+
 #[tokio::test]
 async fn return_urls_lead_to_listed_places_only() {
     let more = "[return_url]\ndefault = '/home'\nallowed_origins = ['http://localhost:3000']";

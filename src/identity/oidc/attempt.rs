@@ -34,6 +34,9 @@ pub(crate) struct Attempt {
     pub(crate) verifier: String,
     /// Where to go afterwards; checked already.
     pub(crate) return_to: String,
+    /// The value of the session cookie at the beginning, if the browser will not bring it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replaces: Option<String>,
     started: u64,
 }
 
@@ -42,12 +45,13 @@ impl Attempt {
     pub(crate) fn new(
         random: [[u8; 32]; 3],
         return_to: &str,
+        replaces: Option<String>,
         retries: u8,
         now: UnixMillis,
     ) -> Self {
         let [state, nonce, verifier] = random.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
         let (state, return_to) = (format!("{state}.{retries}"), return_to.to_owned());
-        Self { state, nonce, verifier, return_to, started: now.0 }
+        Self { state, nonce, verifier, return_to, replaces, started: now.0 }
     }
 
     /// How often this login was tried before, read from a state that somebody sent. Not to be
@@ -194,7 +198,7 @@ mod tests {
     }
 
     fn attempt(number: u8, at: UnixMillis) -> Attempt {
-        Attempt::new([[number; 32], [number + 1; 32], [number + 2; 32]], "/there", 0, at)
+        Attempt::new([[number; 32], [number + 1; 32], [number + 2; 32]], "/there", None, 0, at)
     }
 
     /// What a browser sends after these `Set-Cookie` lines.
@@ -226,7 +230,7 @@ mod tests {
         assert!(!lines[0].contains(&attempt.nonce) && !lines[0].contains(&attempt.verifier));
 
         let late = NOW.after(LIFETIME + Duration::from_millis(1));
-        let other = Attempt::new([[8; 32]; 3], "/", 0, NOW).state;
+        let other = Attempt::new([[8; 32]; 3], "/", None, 0, NOW).state;
         let similar = format!("{}x", &attempt.state[..attempt.state.len() - 1]);
         for (case, headers, state, now, want) in [
             ("own", &headers, attempt.state.as_str(), NOW, true),
@@ -304,7 +308,7 @@ mod tests {
 
     #[test]
     fn retries_are_counted_in_the_state() {
-        let begun = |retries| Attempt::new([[1; 32]; 3], "/", retries, NOW).state;
+        let begun = |retries| Attempt::new([[1; 32]; 3], "/", None, retries, NOW).state;
         assert_eq!(Attempt::retries(&begun(0)), 0);
         assert_eq!(Attempt::retries(&begun(1)), 1);
         for foreign in ["", "abc", "abc.", "abc.x", "abc.-1", "abc.300"] {
