@@ -6,6 +6,7 @@
 //! takes them the other way round, and none is held across an await.
 
 mod budget;
+mod lists;
 mod names;
 mod owners;
 mod shard;
@@ -32,7 +33,7 @@ use self::shard::{Candidate, Shard, Slot, Timing};
 use self::tally::Tally;
 use crate::policy::session::{Lifetimes, StoreKey, UnixMillis};
 use crate::store::graves::End;
-use crate::store::{Change, Found, Listed, NewSession, Owner, StoreError, Stored, Updated};
+use crate::store::{Change, Found, NewSession, Owner, StoreError, Stored, Updated};
 
 /// Enough that two requests rarely want the same one, and that a table of one is small to grow.
 /// No power of two: tables double, and with so many they are nearly full, not half empty, when the
@@ -399,49 +400,6 @@ impl MemoryStore {
             slot.stored = stored.clone();
         }
         Ok(Found::Live(stored))
-    }
-
-    /// Ends those of a user's sessions that `which` names; how many.
-    fn end_some(
-        &self,
-        owner: Owner<'_>,
-        now: UnixMillis,
-        which: impl Fn(&StoreKey) -> bool,
-    ) -> usize {
-        let mut ended = 0;
-        loop {
-            let mut missed = false;
-            for (key, _) in self.list(owner, now).into_iter().filter(|(key, _)| which(key)) {
-                let end = self.end(&key, End::Revoked, now, |_| true);
-                ended += usize::from(end.is_some());
-                missed |= end.is_none();
-            }
-            // One that is gone already may have moved to another key.
-            if !missed {
-                return ended;
-            }
-        }
-    }
-
-    fn list(&self, owner: Owner<'_>, now: UnixMillis) -> Vec<(StoreKey, Listed)> {
-        let hash = self.hash(owner);
-        let rings = self.lock_rings(hash, hash);
-        let mut listed: Vec<_> = rings
-            .first
-            .1
-            .oldest_first(hash)
-            .filter_map(|id| {
-                let shard = lock(&self.shards[id.shard()]);
-                let Slot { key, stored, .. } = shard.at(id.slot())?;
-                let Stored { activity, agent, .. } = *stored;
-                let live = !self.lifetimes.is_expired(activity, now);
-                // Hashes may meet; names do not.
-                let theirs = stored.owner() == owner;
-                (live && theirs).then(|| (*key, Listed { handle: key.handle(), activity, agent }))
-            })
-            .collect();
-        listed.reverse();
-        listed
     }
 
     /// Does something that a snapshot must not miss.
