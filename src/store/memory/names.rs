@@ -21,10 +21,20 @@ impl MemoryStore {
         now: UnixMillis,
         is_it: impl Fn(&Stored) -> bool,
     ) -> usize {
+        self.end_found(|| self.named(name), now, is_it)
+    }
+
+    /// The same, given where to look: tests let a session move just after it was found.
+    pub(super) fn end_found(
+        &self,
+        look: impl Fn() -> Vec<SessionId>,
+        now: UnixMillis,
+        is_it: impl Fn(&Stored) -> bool,
+    ) -> usize {
         let mut ended = 0;
         for _ in 0..MOST_LOOKS {
             let mut missed = false;
-            for id in self.named(name) {
+            for id in look() {
                 let key = lock(&self.shards[id.shard()]).at(id.slot()).map(|slot| slot.key);
                 let end = key
                     .and_then(|key| self.end(&key, End::Revoked, now, |slot| is_it(&slot.stored)));
@@ -39,7 +49,7 @@ impl MemoryStore {
         ended
     }
 
-    fn named(&self, name: u64) -> Vec<SessionId> {
+    pub(super) fn named(&self, name: u64) -> Vec<SessionId> {
         let named = lock(&self.idp);
         named.iter_hash(name).filter(|(n, _)| *n == name).map(|(_, id)| *id).collect()
     }

@@ -1,14 +1,16 @@
 use std::future::Ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::identity::User;
+use crate::policy::agent::Agent;
 use crate::policy::session::SessionSecret;
 use crate::store::conformance::{Bench, LIFETIMES, PER_USER, suite};
+use crate::store::{IdpSession, Tokens};
 
 const IDLE: Duration = LIFETIMES.idle;
 const START: UnixMillis = UnixMillis(1_000_000);
@@ -323,4 +325,78 @@ fn what_the_store_ends_by_itself_is_counted_by_cause() {
     assert_eq!(store.ended(), ended);
     assert_eq!(sweep(&store, later), 3);
     assert_eq!(store.ended(), EndedCounts { expired: 3, ..ended });
+}
+
+const ISSUER: &str = "https://id.example";
+
+/// A session that the provider knows, under key 0.
+fn add_named(store: &MemoryStore, user: &User) -> u64 {
+    let sid = Some("sid".into());
+    let idp =
+        IdpSession { issuer: ISSUER.into(), sub: user.id().into(), sid, tokens: Tokens::default() };
+    let idp = Some(Arc::new(idp));
+    let session = NewSession { user: user.clone(), idp, agent: Agent::default() };
+    store.add(&key(0), session, None, START).unwrap();
+    store.name_of("sid", ISSUER, "sid")
+}
+
+fn move_on(store: &MemoryStore, at: &AtomicU64) {
+    let from = at.fetch_add(1, Ordering::SeqCst);
+    let moved = store.move_to(&key(from), &key(from + 1), START).unwrap();
+    assert!(moved.live().is_some(), "from {from}");
+}
+
+/// The worst moment for a session to move: it has just been found, and is about to be ended.
+#[test]
+fn a_session_that_moves_as_it_is_found_is_found_again() {
+    const MOVES: u64 = 3;
+    let user = User::named("ada");
+    let owner = Owner { tenant: user.tenant(), user: user.id() };
+    for by_user in [true, false] {
+        let (store, at) = (store(10, PER_USER), AtomicU64::new(0));
+        let name = add_named(&store, &user);
+        let moves_now = || {
+            if at.load(Ordering::SeqCst) < MOVES {
+                move_on(&store, &at);
+            }
+        };
+        let ended = if by_user {
+            store.end_some(owner, START, |_| {
+                moves_now();
+                true
+            })
+        } else {
+            let look = || {
+                let found = store.named(name);
+                moves_now();
+                found
+            };
+            store.end_found(look, START, |_| true)
+        };
+        assert_eq!(at.load(Ordering::SeqCst), MOVES, "by user: {by_user}");
+        assert_eq!(ended, 1, "by user: {by_user}");
+        assert!((0..=MOVES).all(|n| !is_live(&store, n, START)), "by user: {by_user}");
+        assert_sound(&store, 0);
+    }
+}
+
+/// A look by the provider's name takes no ring, so it may come at any step of a move.
+#[test]
+fn a_session_that_moves_has_its_name_all_the_time() {
+    let (store, at) = (store(10, PER_USER), AtomicU64::new(0));
+    let name = add_named(&store, &User::named("ada"));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..20_000 {
+                move_on(&store, &at);
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        while !done.load(Ordering::SeqCst) {
+            assert!(!store.named(name).is_empty(), "at {at:?}");
+        }
+    });
+    assert_eq!(store.end_named(name, START, |_| true), 1);
+    assert_sound(&store, 0);
 }
