@@ -1,5 +1,8 @@
 //! An identity provider that does as it is told, and that is mostly not what it should do.
 
+mod fault;
+mod token;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,110 +17,18 @@ use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use ring::{digest, hmac};
+use ring::digest;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use url::Url;
 
+pub(crate) use self::fault::Fault;
+use self::token::{Key, hs256, message};
+
 pub(crate) const CLIENT_ID: &str = "withcreds-test";
 pub(crate) const CLIENT_SECRET: &str = "a client secret: with colon & blank";
 pub(crate) const SUBJECT: &str = "user-1";
-
-/// What the provider does wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Nothing,
-    // In the ID token's claims.
-    WrongNonce,
-    NoNonce,
-    WrongAudience,
-    ExtraAudience,
-    OtherParty,
-    WrongIssuer,
-    IssuerWithSlash,
-    Expired,
-    FromTheFuture,
-    NotYetValid,
-    WrongAccessTokenHash,
-    NoSubject,
-    EmptySubject,
-    // In its signature.
-    Unsigned,
-    SignedWithClientSecret,
-    SignedWithPublicKey,
-    ForeignKey,
-    ForeignKeyOwnId,
-    Tampered,
-    Critical,
-    // In the answer of the token endpoint.
-    NoIdToken,
-    /// As most providers answer without the scope `offline_access`.
-    NoRefreshToken,
-    NoLifetime,
-    NoLifetimeNoRefreshToken,
-    NotBearer,
-    AccessTokenWithNewline,
-    Html,
-    Truncated,
-    Huge,
-    Redirects,
-    InvalidGrant,
-    InvalidClient,
-    ServerError,
-    TooManyRequests,
-    NeverAnswers,
-    HangsUp,
-    // In the discovery document.
-    DiscoveryOfAnother,
-    DiscoveryOverHttp,
-    DiscoveryWithoutToken,
-    DiscoveryIsHtml,
-    DiscoveryHasNoKeys,
-    /// It fails like the keys, and only once the gate is open.
-    FailsAtLeisure,
-    // Elsewhere.
-    UserinfoOfSomebodyElse,
-    UserinfoFails,
-    /// Right, but close: clocks differ by less than a minute.
-    SlightlyExpired,
-}
-
-/// A key pair for ES256.
-struct Key {
-    id: String,
-    pair: EcdsaKeyPair,
-}
-
-impl Key {
-    fn new(id: &str) -> Self {
-        let random = SystemRandom::new();
-        let alg = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let document = EcdsaKeyPair::generate_pkcs8(alg, &random).expect("a key");
-        let pair = EcdsaKeyPair::from_pkcs8(alg, document.as_ref(), &random).expect("a key");
-        Self { id: id.to_owned(), pair }
-    }
-
-    fn jwk(&self) -> Value {
-        // An uncompressed point: 4, x, y.
-        let (x, y) = self.pair.public_key().as_ref()[1..].split_at(32);
-        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-        json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": self.id, "x": x, "y": y })
-    }
-
-    fn sign(&self, header: &Value, claims: &Value) -> String {
-        let message = message(header, claims);
-        let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).expect("signed");
-        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-}
-
-fn message(header: &Value, claims: &Value) -> String {
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}", encode(header), encode(claims))
-}
 
 /// What became of a code.
 struct Code {
@@ -496,7 +407,7 @@ impl Provider {
             }
             Fault::SignedWithPublicKey => {
                 let header = json!({ "alg": "HS256", "kid": key.id });
-                hs256(&header, &claims, key.pair.public_key().as_ref())
+                hs256(&header, &claims, key.public())
             }
             Fault::ForeignKey => {
                 let header = json!({ "alg": "ES256", "kid": "foreign" });
@@ -526,12 +437,6 @@ impl Provider {
         claims.insert("sub".to_owned(), if somebody_else { "user-2" } else { SUBJECT }.into());
         answer(200, &Value::Object(claims))
     }
-}
-
-fn hs256(header: &Value, claims: &Value, secret: &[u8]) -> String {
-    let message = message(header, claims);
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
-    format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
 /// Sets the members of `changes`; `null` removes one.
