@@ -1,5 +1,6 @@
 //! The commands and what they have in common.
 
+mod diagnose;
 mod doctor;
 mod engines;
 mod explain;
@@ -60,6 +61,8 @@ enum Cmd {
     Relation(relation::Args),
     /// Ask a running backend what a browser would ask it, and say what is wrong
     Doctor(doctor::Args),
+    /// Say what went wrong in a recording (HAR) or is in a copied curl or fetch line
+    Diagnose(diagnose::Args),
     /// Say what a line of a browser's console means, and how to mend it
     Explain(explain::Args),
 }
@@ -74,6 +77,7 @@ pub(crate) fn main() -> u8 {
         Cmd::Schema => schema::main(),
         Cmd::Relation(args) => relation::main(&args),
         Cmd::Doctor(args) => doctor::main(&args),
+        Cmd::Diagnose(args) => diagnose::main(&args),
         Cmd::Explain(args) => explain::main(&args),
     }
 }

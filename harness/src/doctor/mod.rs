@@ -39,5 +39,6 @@ pub use facts::{Answer, Exchange, Facts, TlsFault, Trouble};
 pub use judge::{Finding, Severity, findings};
 pub use plan::{Purpose, Question, REDIRECTS, Stranger, plan};
 pub use replay::{EngineSees, predictions, scenario};
+pub(crate) use report::{Paint, SECRET, shown, told, wrapped};
 pub use report::{document, human};
 pub use trust::TrustError;

@@ -10,7 +10,8 @@ use crate::oracle::RelationReport;
 /// Where lines are broken.
 const WIDTH: usize = 100;
 /// Words in the names of headers whose values are nobody's business.
-const SECRET: [&str; 7] = ["auth", "cookie", "csrf", "key", "secret", "session", "token"];
+pub(crate) const SECRET: [&str; 7] =
+    ["auth", "cookie", "csrf", "key", "secret", "session", "token"];
 
 /// The document of `--format json`.
 #[must_use]
@@ -59,7 +60,7 @@ fn exchange(exchange: &Exchange) -> Value {
 }
 
 /// Headers with their values, secrets left out.
-fn shown(headers: &[(String, String)]) -> Vec<[String; 2]> {
+pub(crate) fn shown(headers: &[(String, String)]) -> Vec<[String; 2]> {
     let hidden = |name: &str, value: &str| {
         let lower = name.to_ascii_lowercase();
         if lower == "set-cookie" {
@@ -219,7 +220,8 @@ fn engines(out: &mut String, facts: &Facts, sees: &[EngineSees], relation: &Rela
     );
 }
 
-fn told(out: &mut String, finding: &Finding, all: usize, paint: &Paint) {
+/// One finding, with its mend.
+pub(crate) fn told(out: &mut String, finding: &Finding, all: usize, paint: &Paint) {
     let severity = paint.severity(finding.severity);
     let whom = if finding.engines.len() == all || all == 0 {
         String::new()
@@ -234,7 +236,8 @@ fn told(out: &mut String, finding: &Finding, all: usize, paint: &Paint) {
     let _ = writeln!(out, "  more: withcreds-harness explain {}", finding.code);
 }
 
-fn wrapped(out: &mut String, heading: &str, text: &str) {
+/// Words, broken into lines.
+pub(crate) fn wrapped(out: &mut String, heading: &str, text: &str) {
     let mut line = format!("  {heading}");
     let mut fresh = true;
     for word in text.split_whitespace() {
@@ -252,14 +255,15 @@ fn wrapped(out: &mut String, heading: &str, text: &str) {
     let _ = writeln!(out, "{line}");
 }
 
-struct Paint(bool);
+/// Colours, if anybody sees them.
+pub(crate) struct Paint(pub(crate) bool);
 
 impl Paint {
     fn in_colour(&self, colour: &str, text: &str) -> String {
         if self.0 { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn bold(&self, text: &str) -> String {
+    pub(crate) fn bold(&self, text: &str) -> String {
         self.in_colour("1", text)
     }
 
