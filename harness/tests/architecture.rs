@@ -125,3 +125,27 @@ fn engines_never_use_each_other() {
         }
     }
 }
+
+/// Text in, diagnoses out.
+#[test]
+fn diagnose_looks_at_nothing_but_its_text() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diagnose");
+    let files = rust_files(&folder);
+    assert!(files.len() >= 10, "the folder moved: {files:?}");
+    for file in &files {
+        let code = code(file);
+        for word in [
+            "async ",
+            "tokio",
+            "SystemTime",
+            "Instant",
+            "std::fs",
+            "std::io",
+            "println!",
+            "withcreds::",
+            "Client::new",
+        ] {
+            assert!(!code.contains(word), "{}: {word}", file.display());
+        }
+    }
+}

@@ -61,12 +61,20 @@ pub(super) struct Recorded {
     pub(super) status: Option<u16>,
     /// Whether the last request of the call is without an answer.
     pub(super) is_unanswered: bool,
-    /// Whether it needs a preflight, and none was recorded.
-    pub(super) lacks_preflight: bool,
-    /// Whether a preflight was recorded and nothing that it was for.
-    pub(super) lacks_call: bool,
+    /// What should be there and is not.
+    pub(super) gap: Gap,
     /// Where it stands among the requests.
     pub(super) place: usize,
+}
+
+/// What should be in a recording and is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gap {
+    None,
+    /// The call needs a preflight, and none was recorded.
+    Preflight,
+    /// A preflight was recorded, and nothing that it was for.
+    Call,
 }
 
 /// All calls to other origins that CORS has a say in, and all answers that set cookies.
@@ -138,8 +146,7 @@ impl Sorter<'_> {
             failed,
             status: end.answer.as_ref().map(|answer| answer.status),
             is_unanswered: end.answer.is_none(),
-            lacks_preflight,
-            lacks_call: false,
+            gap: if lacks_preflight { Gap::Preflight } else { Gap::None },
             place: first,
             facts: Facts { call, exchanges, address_given: false },
         })
@@ -189,8 +196,7 @@ impl Sorter<'_> {
             failed: true,
             status: None,
             is_unanswered: true,
-            lacks_preflight: false,
-            lacks_call: true,
+            gap: Gap::Call,
             place: index,
             facts: Facts { call, exchanges, address_given: false },
         })

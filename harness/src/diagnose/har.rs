@@ -260,13 +260,13 @@ fn answer(raw: RawResponse) -> Option<Answer> {
 fn written(cookie: &SetCookie) -> String {
     let mut line = format!("{}={}", cookie.name, cookie.value);
     if !cookie.path.is_empty() {
-        line += &format!("; Path={}", cookie.path);
+        line.extend(["; Path=", cookie.path.as_str()]);
     }
     for (is, word) in [(cookie.secure, "; Secure"), (cookie.http_only, "; HttpOnly")] {
         line += if is { word } else { "" };
     }
     if !cookie.same_site.is_empty() {
-        line += &format!("; SameSite={}", cookie.same_site);
+        line.extend(["; SameSite=", cookie.same_site.as_str()]);
     }
     line
 }

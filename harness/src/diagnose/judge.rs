@@ -1,7 +1,7 @@
 //! A recording → what went wrong in it, and what it does not show.
 
 use crate::catalogue::Catalogue;
-use crate::diagnose::calls::{Recorded, calls};
+use crate::diagnose::calls::{Gap, Recorded, calls};
 use crate::diagnose::recording::Recording;
 use crate::diagnose::replay::{kept, predictions};
 use crate::doctor::{EngineSees, Facts, Finding, Severity, findings};
@@ -92,6 +92,17 @@ fn is_same(a: &Diagnosis, b: &Diagnosis) -> bool {
     a.facts.call.method == b.facts.call.method && a.happened == b.happened && key(a) == key(b)
 }
 
+/// What a recorded call comes to by its recorded answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// An answer is missing that it depends on.
+    Unknown,
+    /// The page may read the answer.
+    Passes,
+    /// It may not, or there is none.
+    Fails,
+}
+
 /// The credentials mode and how it is known.
 struct Mode {
     mode: Credentials,
@@ -118,7 +129,11 @@ impl Judge<'_> {
         let fits = |mode| {
             let mut tried = call.clone();
             tried.facts.call.credentials = mode;
-            self.error(&tried).map(|error| error.is_some() == call.failed)
+            match self.end(&tried) {
+                End::Unknown => None,
+                End::Fails => Some(call.failed),
+                End::Passes => Some(!call.failed),
+            }
         };
         let (without, with) = (fits(Credentials::SameOrigin), fits(Credentials::Include));
         let is_certain = self.recording.recorder.marks_failures;
@@ -155,20 +170,19 @@ impl Judge<'_> {
         }
     }
 
-    /// The error that the own engine meets; none where an answer is missing that it needs.
-    fn error(&self, call: &Recorded) -> Option<Option<String>> {
-        let own = self.own?;
-        let sees = predictions(call, &[], &[own], self.now_ms);
-        let first = &sees.first()?.first;
+    /// What the call comes to in the engine that recorded.
+    fn end(&self, call: &Recorded) -> End {
+        let sees = predictions(call, &[], self.own.as_slice(), self.now_ms);
+        let Some(first) = sees.first().map(|sees| &sees.first) else { return End::Unknown };
         let sent = first.request_sent == Some(true);
-        let asks = call.lacks_preflight && first.preflight_sent == Some(true);
+        let asks = call.gap == Gap::Preflight && first.preflight_sent == Some(true);
         let error = first.error.as_ref().and_then(|error| error.0.clone());
         // Whoever has no answer in the scenario refuses the connection there.
         let is_nobody = error.as_deref() == Some(Code::ConnectionRefusedWrongPort.id());
         if (sent || asks || is_nobody) && call.is_unanswered && call.trouble().is_none() {
-            return None;
+            return End::Unknown;
         }
-        Some(error)
+        if error.is_some() { End::Fails } else { End::Passes }
     }
 
     fn one(
@@ -198,9 +212,8 @@ impl Judge<'_> {
             .map(str::to_owned)
             .collect();
         call.wants(missing);
-        let predicted = self.error(&call);
-        let is_known = predicted.is_some();
-        let fails = predicted.flatten().is_some();
+        let end = self.end(&call);
+        let (is_known, fails) = (end != End::Unknown, end == End::Fails);
         let marks = self.recording.recorder.marks_failures;
         let mut not_shown = Vec::new();
         let mut found = Vec::new();
@@ -240,12 +253,13 @@ impl Judge<'_> {
         }
         found.sort_by_key(|finding| (finding.severity, !finding.not_cors));
         // A preflight that passes, and whose call is not there: a recording that ended early.
-        let is_worth_it =
-            is_explained(&found) || failed && !(call.lacks_call && is_known && !fails);
-        if !is_worth_it && !(is_unauthorized && self.is_sanitized) {
+        let is_worth_it = is_explained(&found)
+            || failed && !(call.gap == Gap::Call && end == End::Passes)
+            || is_unauthorized && self.is_sanitized;
+        if !is_worth_it {
             return None;
         }
-        if call.lacks_preflight {
+        if call.gap == Gap::Preflight {
             not_shown.push(
                 "the preflight that this call needs: it was answered from the browser's preflight cache, or the recorder leaves preflights out"
                     .to_owned(),
@@ -272,7 +286,7 @@ impl Judge<'_> {
     fn gap(&self, call: &Recorded, is_known: bool) -> String {
         let what = if is_known {
             "why it failed: by the recorded headers the page may read the answer"
-        } else if call.lacks_preflight {
+        } else if call.gap == Gap::Preflight {
             "why it failed: neither its preflight nor an answer was recorded"
         } else {
             "why it failed: its preflight passes, if it needs one, and no answer was recorded"
@@ -359,7 +373,7 @@ fn happened(call: &Recorded, unmarked: bool) -> String {
         }
         (Some(status), None) => format!("answered {status}"),
         (None, Some(error)) => format!("no answer: {error}"),
-        (None, None) if call.lacks_call => "its preflight alone was recorded".to_owned(),
+        (None, None) if call.gap == Gap::Call => "its preflight alone was recorded".to_owned(),
         (None, None) => "no answer".to_owned(),
     }
 }

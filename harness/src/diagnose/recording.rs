@@ -99,9 +99,11 @@ impl Recording {
     #[must_use]
     pub fn is_sanitized(&self) -> bool {
         let told = |entry: &Entry| {
-            let sent = ["cookie", "authorization"].iter().any(|name| entry.header(name).is_some());
-            let set = entry.answer.as_ref().is_some_and(|a| a.lines("set-cookie").next().is_some());
-            sent || set || !entry.cookies.is_empty()
+            let carries =
+                ["cookie", "authorization"].iter().any(|name| entry.header(name).is_some());
+            let sets =
+                entry.answer.as_ref().is_some_and(|a| a.lines("set-cookie").next().is_some());
+            carries || sets || !entry.cookies.is_empty()
         };
         !self.entries.is_empty() && !self.entries.iter().any(told)
     }

@@ -1,6 +1,6 @@
 //! A recorded call as a scenario, together with the answers that set cookies before it.
 
-use crate::diagnose::calls::Recorded;
+use crate::diagnose::calls::{Gap, Recorded};
 use crate::doctor::{self, Answer, EngineSees, Exchange, Facts, Purpose, Question, scenario};
 use crate::oracle::{Prediction, Profile, predict};
 use crate::scenario::{Loaded, Outcome, Scenario, Step, understand};
@@ -80,7 +80,7 @@ fn step(facts: &Facts, is_opaque: bool) -> Step {
 /// must have passed.
 fn answered(recorded: &Recorded) -> Facts {
     let mut facts = recorded.facts.clone();
-    if !recorded.lacks_preflight || recorded.is_unanswered {
+    if recorded.gap != Gap::Preflight || recorded.is_unanswered {
         return facts;
     }
     let call = &facts.call;
@@ -211,12 +211,12 @@ pub(super) fn question(call: &doctor::Call) -> String {
         call.page
     );
     if call.method != "GET" {
-        line += &format!(" --method {}", call.method);
+        line.extend([" --method ", call.method.as_str()]);
     }
     for (name, value) in &call.headers {
-        line += &format!(" --header {}", quoted(&format!("{name}: {value}")));
+        line.extend([" --header ", quoted(&format!("{name}: {value}")).as_str()]);
     }
     let mode = serde_json::to_value(call.credentials).unwrap_or_default();
-    line += &format!(" --credentials {}", mode.as_str().unwrap_or_default());
+    line.extend([" --credentials ", mode.as_str().unwrap_or_default()]);
     line
 }

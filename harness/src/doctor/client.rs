@@ -40,6 +40,7 @@ pub struct Resolve {
 pub struct Client {
     trust: Trust,
     resolve: Vec<Resolve>,
+    deadline: Duration,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -76,7 +77,13 @@ impl Client {
         overlooks: bool,
         resolve: Vec<Resolve>,
     ) -> Result<Self, TrustError> {
-        Ok(Self { trust: Trust::new(cacert, overlooks)?, resolve })
+        Ok(Self { trust: Trust::new(cacert, overlooks)?, resolve, deadline: DEADLINE })
+    }
+
+    /// With another deadline for each exchange.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Whether the caller said where this address is.
@@ -97,9 +104,9 @@ impl Client {
         let started = std::time::Instant::now();
         let (mut peer, mut overlooked) = (None, None);
         let asking = self.exchange(&question, &mut peer, &mut overlooked);
-        let result = match tokio::time::timeout(DEADLINE, asking).await {
+        let result = match tokio::time::timeout(self.deadline, asking).await {
             Ok(result) => result,
-            Err(_) => Err(Trouble::Timeout(DEADLINE.as_secs())),
+            Err(_) => Err(Trouble::Timeout(self.deadline.as_secs())),
         };
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Exchange { question, result, peer, overlooked, millis }
@@ -257,5 +264,61 @@ mod tests {
         ] {
             assert_eq!(told(text), want, "{text}");
         }
+    }
+
+    /// What a server that does this with its first connection is answered to have said.
+    fn asked(
+        deadline: Duration,
+        serve: impl FnOnce(std::net::TcpStream) -> usize + Send + 'static,
+    ) -> (Exchange, std::thread::JoinHandle<usize>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let server = std::thread::spawn(move || serve(listener.accept().expect("a connection").0));
+        let question = Question {
+            purpose: crate::doctor::Purpose::Actual,
+            hop: 0,
+            method: "GET".to_owned(),
+            address: Address::parse(&url).expect("an address"),
+            headers: Vec::new(),
+        };
+        let client = Client::new(None, false, Vec::new()).expect("a client");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let asking = client.with_deadline(deadline);
+        let exchange = runtime.expect("a runtime").block_on(asking.ask(question));
+        (exchange, server)
+    }
+
+    #[test]
+    fn whoever_stalls_is_left() {
+        use std::io::Read as _;
+        // It reads until the client hangs up, and says nothing.
+        let (exchange, server) = asked(Duration::from_millis(50), |mut stream| {
+            stream.read_to_end(&mut Vec::new()).unwrap_or_default()
+        });
+        assert_eq!(exchange.result, Err(Trouble::Timeout(0)));
+        assert!(server.join().expect("it was left") > 0, "nothing was asked");
+    }
+
+    #[test]
+    fn of_a_body_that_never_ends_little_is_read() {
+        use std::io::{Read as _, Write as _};
+        const OFFERED: usize = 1 << 30;
+        let (exchange, server) = asked(Duration::from_mins(1), |mut stream| {
+            let _ = stream.read(&mut [0; 4096]);
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {OFFERED}\r\n\r\n");
+            let chunk = vec![b'x'; 1 << 16];
+            let mut written = 0;
+            let mut go = stream.write_all(head.as_bytes()).is_ok();
+            while go && written < OFFERED {
+                go = stream.write_all(&chunk).is_ok();
+                written += chunk.len();
+            }
+            written
+        });
+        let answer = exchange.result.expect("an answer");
+        assert_eq!((answer.status, answer.body.len()), (200, KEPT_BODY));
+        // What the kernel holds on the way counts as written.
+        let written = server.join().expect("it was left");
+        assert!(written < OFFERED / 8, "{written}");
     }
 }

@@ -395,7 +395,7 @@ fn the_examples_of_the_help_work() {
         let line = line.split(" < ").next().unwrap_or_default();
         let args: Vec<_> = line.split_whitespace().collect();
         let said = run(&args, "curl https://api.example.com/", folder.path());
-        let want = if line.contains(".har") { 1 } else { 0 };
+        let want = i32::from(line.contains(".har"));
         assert_eq!(said.code, Some(want), "{line}: {}", said.err);
         ran += 1;
     }
