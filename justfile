@@ -26,6 +26,12 @@ explain *TEXT:
 doctor *ARGS:
     @cargo run --quiet -p withcreds-harness --no-default-features -- doctor "$@"
 
+# What went wrong in a recording, or is wrong in a copied line, e.g. `just diagnose app.example.com.har`
+[group('run')]
+[positional-arguments]
+diagnose *ARGS:
+    @cargo run --quiet -p withcreds-harness --no-default-features -- diagnose "$@"
+
 # All tests, browsers included; sets up what is missing
 [group('test')]
 test: setup

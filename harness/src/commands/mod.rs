@@ -32,6 +32,7 @@ const EXAMPLES: &str = "Examples:
   withcreds-harness predict omit-sends-nothing
   withcreds-harness relation http://localhost:3000 http://127.0.0.1:8080
   withcreds-harness doctor http://localhost:8080/api/auth/session --origin http://localhost:3000
+  withcreds-harness diagnose app.example.com.har --scenario case.toml
   withcreds-harness explain acao-missing
 
 Exit: 0 all as expected, 1 something was not, 2 usage or a bad file, 3 the environment (no browser, a crash)";
