@@ -15,12 +15,14 @@
 //! * [`catalogue`]: the bugs that people meet, and what the lines of consoles mean.
 //! * [`doctor`]: asks a running backend what a browser would ask it, and says what is wrong.
 //! * [`diagnose`]: a recording of a browser, or a call copied from it, and what went wrong there.
+//! * [`export`]: a scenario for somebody else, and as small as it gets.
 //! * [`report`]: the table for people and the document for programs.
 
 pub mod browser;
 pub mod catalogue;
 pub mod diagnose;
 pub mod doctor;
+pub mod export;
 pub mod lab;
 pub mod oracle;
 pub mod prove;

@@ -4,6 +4,7 @@ mod diagnose;
 mod doctor;
 mod engines;
 mod explain;
+mod export;
 mod list;
 mod predict;
 mod prove;
@@ -64,6 +65,10 @@ enum Cmd {
     Doctor(doctor::Args),
     /// Say what went wrong in a recording (HAR) or is in a copied curl or fetch line
     Diagnose(diagnose::Args),
+    /// Write a scenario for somebody who does not have this tool
+    Export(export::ExportArgs),
+    /// Drop from a scenario what its verdict does not depend on
+    Shrink(export::ShrinkArgs),
     /// Say what a line of a browser's console means, and how to mend it
     Explain(explain::Args),
 }
@@ -79,6 +84,8 @@ pub(crate) fn main() -> u8 {
         Cmd::Relation(args) => relation::main(&args),
         Cmd::Doctor(args) => doctor::main(&args),
         Cmd::Diagnose(args) => diagnose::main(&args),
+        Cmd::Export(args) => export::export(&args),
+        Cmd::Shrink(args) => export::shrink_main(&args),
         Cmd::Explain(args) => explain::main(&args),
     }
 }
