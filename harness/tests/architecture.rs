@@ -128,10 +128,11 @@ fn engines_never_use_each_other() {
 
 /// Text in, diagnoses out.
 #[test]
-fn diagnose_looks_at_nothing_but_its_text() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diagnose");
-    let files = rust_files(&folder);
-    assert!(files.len() >= 10, "the folder moved: {files:?}");
+fn diagnose_and_export_look_at_nothing_but_their_text() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = rust_files(&source.join("diagnose"));
+    files.extend(rust_files(&source.join("export")));
+    assert!(files.len() >= 15, "a folder moved: {files:?}");
     for file in &files {
         let code = code(file);
         for word in [

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::export::predicted;
 use crate::oracle::Profile;
-use crate::scenario::{Action, Client, Credentials, DEMO_USER, Loaded};
+use crate::scenario::{Client, Credentials, DEMO_USER, Loaded};
 
 /// The steps as a shell script. Cookies travel as curl sends them: it knows no `SameSite`, and no
 /// third party.
@@ -42,17 +42,17 @@ pub fn curl(loaded: &Loaded, profile: &Profile, now_ms: i64) -> String {
         headers.extend(action.headers.iter().map(|(name, value)| format!("{name}: {value}")));
         let with = matches!(action.credentials, Some(Credentials::Include)) || is_navigation;
         let jar = if with { " -b \"$jar\" -c \"$jar\"" } else { "" };
-        let login = format!(r#"{{"username":"{DEMO_USER}","password":"{DEMO_USER}"}}"#);
-        let body = if action.is_login { Some(login) } else { action.body.clone() };
-        line(&mut out, method(action), action.address.cache_key(), &headers, body.as_deref(), jar);
+        // The shell puts the password in: nobody knows it here.
+        let login = format!(
+            r#""{{\"username\":\"{DEMO_USER}\",\"password\":\"${{PASSWORD:?set it to the account's}}\"}}""#
+        );
+        let body = if action.is_login { Some(login) } else { action.body.as_deref().map(quoted) };
+        line(&mut out, &action.method, action.address.cache_key(), &headers, body.as_deref(), jar);
     }
     out
 }
 
-fn method(action: &Action) -> &str {
-    &action.method
-}
-
+/// One command; the body is a word of the shell already.
 fn line(
     out: &mut String,
     method: &str,
@@ -74,7 +74,7 @@ fn line(
         let _ = write!(out, " \\\n  -H {}", quoted(header));
     }
     if let Some(body) = body {
-        let _ = write!(out, " \\\n  --data-raw {}", quoted(body));
+        let _ = write!(out, " \\\n  --data-raw {body}");
     }
     out.push('\n');
 }

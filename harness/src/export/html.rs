@@ -47,6 +47,7 @@ pub(super) fn call(action: &Action, step: &Step) -> Value {
         "method": action.method,
         "headers": action.headers,
         "body": action.body,
+        "login": action.is_login,
         "credentials": action.credentials,
         "mode": step.mode,
         "redirect": step.redirect,
