@@ -296,6 +296,7 @@ mod tests {
             stream.read_to_end(&mut Vec::new()).unwrap_or_default()
         });
         assert_eq!(exchange.result, Err(Trouble::Timeout(0)));
+        assert!(u128::from(exchange.millis) < DEADLINE.as_millis(), "{} ms", exchange.millis);
         assert!(server.join().expect("it was left") > 0, "nothing was asked");
     }
 
