@@ -13,6 +13,7 @@ use crate::identity::User;
 use crate::identity::oidc::ProviderError;
 use crate::metrics::{Ended, LoginBy, LoginOutcome};
 use crate::policy::csrf::CsrfFailure;
+use crate::tls::TlsError;
 
 /// Filters of logs know these lines by it.
 pub(crate) const TARGET: &str = "withcreds::audit";
@@ -108,6 +109,20 @@ pub(crate) fn policy_reload(app: &App, result: &Result<Config, Vec<ConfigError>>
         Err(errors) => {
             let mistakes = errors.len();
             tracing::error!(target: TARGET, event = "policy_reload_failed", mistakes, "the CORS policy was not reloaded: the old one stays in force");
+        }
+    }
+}
+
+/// Another certificate was put in force, or could not be.
+pub(crate) fn tls_reload(app: &App, result: &Result<(), TlsError>) {
+    app.metrics.tls_reloaded(result);
+    match result {
+        Ok(()) => {
+            tracing::info!(target: TARGET, event = "tls_reloaded", "the TLS certificate was reloaded");
+        }
+        Err(error) => {
+            let mend = error.mend();
+            tracing::error!(target: TARGET, event = "tls_reload_failed", mend, "the TLS certificate was not reloaded, the old one stays in force: {error}");
         }
     }
 }

@@ -45,11 +45,13 @@ pub mod seal;
 mod secret;
 mod server;
 pub mod store;
+mod tls;
 
 pub use app::App;
 pub use config::{
-    Config, ConfigError, CsrfConfig, DEVELOPMENT, Frontend, LogConfig, LogoutConfig, RedisConfig,
-    ReturnUrlConfig, ServerConfig, ServerLimits, SessionConfig, StoreConfig, TokenConfig,
+    Config, ConfigError, CsrfConfig, DEVELOPMENT, Frontend, Http2Config, LogConfig,
+    LogoutConfig, RedisConfig, ReturnUrlConfig, ServerConfig, ServerLimits, SessionConfig,
+    StoreConfig, TokenConfig,
 };
 pub use error::ApiError;
 pub use filters::{cors, service};
@@ -63,3 +65,4 @@ pub use policy::cors::{
 pub use policy::origin::{Origin, OriginError};
 pub use secret::Secret;
 pub use server::{DemoAccount, ServeError, Server, Stopped};
+pub use tls::{LiveTls, Tls, TlsError, TlsFiles};

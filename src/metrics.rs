@@ -146,6 +146,7 @@ pub(crate) struct Metrics {
     store_errors: [IntCounter; 2],
     oidc: [IntCounter; 5],
     reloads: [IntCounter; 2],
+    tls_reloads: [IntCounter; 2],
     connections: Connections,
     ready: IntGauge,
     /// One at a time: numbers that are counted elsewhere are carried over at each reading.
@@ -159,6 +160,7 @@ pub(crate) struct Connections {
     pub(crate) accepted: IntCounter,
     pub(crate) full: IntCounter,
     cut: [IntCounter; 4],
+    handshakes: [IntCounter; 2],
 }
 
 impl Connections {
@@ -180,11 +182,19 @@ impl Connections {
                 ),
                 ["head", "write", "idle", "stop"],
             ),
+            handshakes: row(
+                &vec(r, "withcreds_tls_handshakes_total", "TLS handshakes.", &["outcome"]),
+                ["ok", "failed"],
+            ),
         }
     }
 
     pub(crate) fn cut(&self, why: Cut) {
         self.cut[why as usize].inc();
+    }
+
+    pub(crate) fn shook_hands(&self, well: bool) {
+        self.handshakes[usize::from(!well)].inc();
     }
 }
 
@@ -269,6 +279,15 @@ impl Metrics {
                 ),
                 ["ok", "failed"],
             ),
+            tls_reloads: row(
+                &vec(
+                    r,
+                    "withcreds_tls_reloads_total",
+                    "Reloads of the TLS certificate.",
+                    &["outcome"],
+                ),
+                ["ok", "failed"],
+            ),
             connections: Connections::new(r),
             ready: gauge(r, "withcreds_ready", "What /readyz says: 1 ready, 0 not."),
             registry,
@@ -340,6 +359,10 @@ impl Metrics {
 
     pub(crate) fn reloaded<T, E>(&self, result: &Result<T, E>) {
         self.reloads[usize::from(result.is_err())].inc();
+    }
+
+    pub(crate) fn tls_reloaded<T, E>(&self, result: &Result<T, E>) {
+        self.tls_reloads[usize::from(result.is_err())].inc();
     }
 
     pub(crate) fn connections(&self) -> &Connections {

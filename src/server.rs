@@ -1,5 +1,6 @@
 //! The only owner of sockets: binds, accepts, drains.
 
+mod connection;
 mod desk;
 mod listener;
 mod pulse;
@@ -13,22 +14,26 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::connection::Protocols;
 use self::desk::Desk;
 use self::listener::{Stage, serve};
-use crate::admin;
 use crate::app::App;
-use crate::config::{Config, Frontend, ServerLimits};
+use crate::config::{Config, Frontend, Http2Config, ServerLimits};
 use crate::effects::{Clock, IdSource as _, SystemClock, SystemIds};
 use crate::filters::{self, Door};
 use crate::fixture::Fixture;
 use crate::identity::{AccountsError, LocalAccounts, User};
 use crate::policy::session::SessionSecret;
 use crate::secret::Secret;
+use crate::tls::{LiveTls, Pair};
+use crate::{admin, audit};
 
 /// How often expired sessions are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often a store or provider that has never answered is asked again.
 const REACH_EVERY: Duration = Duration::from_secs(5);
+/// How often the files of the certificate are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop waits for one more request of connections that wait: their clients cannot know yet,
 /// and a request that crosses the end of its connection is lost. At most half of the grace.
 const LAST_CALL: Duration = Duration::from_secs(1);
@@ -89,6 +94,8 @@ pub struct Server {
     grace: Duration,
     limits: ServerLimits,
     max_connections: usize,
+    tls: Option<LiveTls>,
+    http2: Http2Config,
 }
 
 /// How a service ended.
@@ -154,6 +161,8 @@ impl Server {
             grace: config.server.shutdown_grace,
             limits: config.server.limits,
             max_connections: config.server.max_connections,
+            tls: config.server.tls.clone().map(LiveTls::new),
+            http2: config.server.http2,
         })
     }
 
@@ -188,6 +197,12 @@ impl Server {
     #[must_use]
     pub fn app(&self) -> &Arc<App> {
         &self.app
+    }
+
+    /// The certificate in force, if the service ends TLS itself.
+    #[must_use]
+    pub fn tls(&self) -> Option<&LiveTls> {
+        self.tls.as_ref()
     }
 
     /// The demo account, in development mode.
@@ -226,24 +241,40 @@ impl Server {
             let filter = filters::service(Arc::clone(&app));
             let door = Door::new(warp::service(filter), &app);
             let service = move |peer| door.for_peer(peer);
-            listeners.spawn(serve(listener, service, Arc::clone(&desk), open.clone()));
+            let protocols = Protocols::new(self.tls.clone(), &self.http2, &self.limits);
+            listeners.spawn(serve(listener, protocols, service, Arc::clone(&desk), open.clone()));
         }
         if let Some((sockets, fixture)) = self.frontend {
             for listener in sockets {
                 let service = warp::service(fixture.filter());
                 let service = move |_| service.clone();
-                listeners.spawn(serve(listener, service, Arc::clone(&fixture_desk), open.clone()));
+                let plain = Protocols::plain(&self.limits);
+                listeners.spawn(serve(
+                    listener,
+                    plain,
+                    service,
+                    Arc::clone(&fixture_desk),
+                    open.clone(),
+                ));
             }
         }
         for listener in self.admin {
             let service = warp::service(admin::routes(Arc::clone(&app)));
             let service = move |_| service.clone();
-            listeners.spawn(serve(listener, service, Arc::clone(&admin_desk), admin_open.clone()));
+            let plain = Protocols::plain(&self.limits);
+            listeners.spawn(serve(
+                listener,
+                plain,
+                service,
+                Arc::clone(&admin_desk),
+                admin_open.clone(),
+            ));
         }
         // Whoever still holds one of these is a listener or a connection.
         drop((open, admin_open));
         let sweeper = tokio::spawn(sweep(Arc::clone(&app)));
         let scout = tokio::spawn(reach(Arc::clone(&app)));
+        let watch = self.tls.map(|tls| tokio::spawn(watch_certificate(Arc::clone(&app), tls)));
 
         let mut at_once = std::pin::pin!(at_once);
         let stopped = tokio::select! {
@@ -266,6 +297,9 @@ impl Server {
         }
         sweeper.abort();
         scout.abort();
+        if let Some(watch) = watch {
+            watch.abort();
+        }
         app.save();
         stopped
     }
@@ -309,6 +343,35 @@ async fn reach(app: Arc<App>) {
         if store && provider {
             break;
         }
+    }
+}
+
+/// Puts another certificate in force when its files have changed. What cannot be used is told once,
+/// and the old one stays: between the two files that are written there is such a moment.
+async fn watch_certificate(app: Arc<App>, tls: LiveTls) {
+    let mut seen = Ok(tls.current().fingerprint());
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        let current = tls.current();
+        let files = current.files().clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let pair = Pair::read(&files).map_err(|error| (None, error))?;
+            let print = pair.fingerprint();
+            pair.ready(files).map_err(|error| (Some(print), error))
+        });
+        let Ok(read) = read.await else { continue };
+        let found = match &read {
+            Ok(tls) => Ok(tls.fingerprint()),
+            Err((print, error)) => print.ok_or_else(|| error.to_string()),
+        };
+        // SIGHUP may have been faster.
+        if found == seen || found == Ok(current.fingerprint()) {
+            seen = found;
+            continue;
+        }
+        seen = found;
+        audit::tls_reload(&app, &read.map(|new| tls.replace(new)).map_err(|(_, error)| error));
     }
 }
 

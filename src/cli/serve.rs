@@ -101,15 +101,15 @@ fn stop_signals() -> io::Result<watch::Receiver<u32>> {
     Ok(counted)
 }
 
-/// SIGHUP reads the configuration again and puts its CORS policy in force. The rest of it, which
-/// sockets and sessions depend on, waits for the next start. Without a file there is nothing to read,
+/// SIGHUP reads the configuration again and puts its CORS policy and its certificate in force. The
+/// rest of it, which sockets and sessions depend on, waits for the next start. Without a file there is nothing to read,
 /// and the signal keeps its meaning: a closed terminal ends what was started in it.
 #[cfg(unix)]
 fn reload_on_hangup(file: Option<PathBuf>, server: &Server) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let Some(file) = file else { return Ok(()) };
     let mut hangups = signal(SignalKind::hangup())?;
-    let app = Arc::clone(server.app());
+    let (app, tls) = (Arc::clone(server.app()), server.tls().cloned());
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             let read = Config::read(&file);
@@ -119,6 +119,12 @@ fn reload_on_hangup(file: Option<PathBuf>, server: &Server) -> io::Result<()> {
             if let Ok(config) = &read {
                 warn_of_debug(config);
                 app.replace_cors(config.cors.clone());
+                if let (Some(live), Some(tls)) = (&tls, &config.server.tls)
+                    && *live.current() != *tls
+                {
+                    live.replace(tls.clone());
+                    audit::tls_reload(&app, &Ok(()));
+                }
             }
             audit::policy_reload(&app, &read);
         }

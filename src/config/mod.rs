@@ -12,7 +12,7 @@ mod site;
 pub use csrf::CsrfConfig;
 pub use oidc::{LogoutConfig, ReturnUrlConfig, TokenConfig};
 pub use reader::ConfigError;
-pub use server::{ServerConfig, ServerLimits};
+pub use server::{Http2Config, ServerConfig, ServerLimits};
 pub use session::{RedisConfig, SessionConfig, StoreConfig};
 
 use std::net::SocketAddr;

@@ -1,12 +1,14 @@
 //! `[server]` and `[server.limits]`.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::reader::{Document, Section};
 use crate::config::{limits, loopback};
 use crate::policy::client::ProxyRange;
 use crate::policy::origin::Origin;
+use crate::tls::{Tls, TlsFiles};
 
 /// `[server]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,29 @@ pub struct ServerConfig {
     pub limits: ServerLimits,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<ProxyRange>,
+    /// `[server.tls]`: certificate and key; `None`: a proxy in front ends TLS.
+    pub tls: Option<Tls>,
+    /// `[server.http2]`.
+    pub http2: Http2Config,
+}
+
+/// `[server.http2]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2Config {
+    /// Whether it is offered over TLS.
+    pub enabled: bool,
+    /// Whether it is taken without TLS from clients that begin with it, as proxies may.
+    pub prior_knowledge: bool,
+    /// Requests at the same time on one connection.
+    pub max_streams: u32,
+    /// Requests taken back by the client before they were looked at; more end the connection.
+    pub max_resets: usize,
+}
+
+impl Default for Http2Config {
+    fn default() -> Self {
+        Self { enabled: true, prior_knowledge: false, max_streams: 100, max_resets: 20 }
+    }
 }
 
 /// `[server.limits]`: what a client may take its time with.
@@ -77,6 +102,8 @@ pub(super) struct RawServer {
     max_connections: usize,
     limits: ServerLimits,
     trusted_proxies: Vec<ProxyRange>,
+    tls: Option<Tls>,
+    http2: Http2Config,
 }
 
 impl RawServer {
@@ -91,11 +118,14 @@ impl RawServer {
             max_connections: self.max_connections,
             limits: self.limits,
             trusted_proxies: self.trusted_proxies,
+            tls: self.tls,
+            http2: self.http2,
         })
     }
 }
 
 pub(super) fn read(document: &mut Document<'_>, dev: bool) -> RawServer {
+    let folder = document.directory();
     document.section("server", |s| {
         let listen = match read_addresses(s, "listen", dev) {
             None => loopback(8080)[..1].to_vec(),
@@ -123,10 +153,26 @@ pub(super) fn read(document: &mut Document<'_>, dev: bool) -> RawServer {
                 "write admin_listen = [\"127.0.0.1:9090\"], or [] for none",
             );
         }
+        let http2 = s.within_section("http2", "server.http2", read_http2);
+        let tls = s.within_section("tls", "server.tls", |s| read_tls(s, &folder, http2.enabled));
+        let public_origin = read_public_origin(s, dev);
+        if tls.is_some()
+            && let Some(origin) = public_origin.as_ref().filter(|origin| !origin.is_https())
+        {
+            s.fault(
+                "public_origin",
+                Some(origin.to_string()),
+                "public_origin_not_https",
+                "with server.tls browsers come over https",
+                "write it with https://, or leave server.tls out",
+            );
+        }
         RawServer {
             listen: Some(listen),
             admin_listen,
-            public_origin: read_public_origin(s, dev),
+            public_origin,
+            tls,
+            http2,
             worker_threads: s.within("worker_threads", 1..=1024),
             shutdown_grace: s.duration("shutdown_grace").unwrap_or(Duration::from_secs(10)),
             max_body_bytes: s.within("max_body_bytes", 256..=1 << 20).unwrap_or(16 << 10),
@@ -216,4 +262,41 @@ fn read_limit(s: &mut Section<'_, '_>, key: &'static str, usual: Duration) -> Du
         s.fault(key, value, "out_of_range", reason, "write \"10s\", or leave it out");
     }
     limit
+}
+
+fn read_http2(s: &mut Section<'_, '_>) -> Http2Config {
+    let usual = Http2Config::default();
+    let max_streams = s.within("max_streams", 1..=10_000).and_then(|n| u32::try_from(n).ok());
+    Http2Config {
+        enabled: s.value("enabled").unwrap_or(usual.enabled),
+        prior_knowledge: s.value("prior_knowledge").unwrap_or(usual.prior_knowledge),
+        max_streams: max_streams.unwrap_or(usual.max_streams),
+        max_resets: s.within("max_resets", 1..=10_000).unwrap_or(usual.max_resets),
+    }
+}
+
+fn read_tls(s: &mut Section<'_, '_>, folder: &Path, http2: bool) -> Option<Tls> {
+    let (cert, key) = (s.value::<PathBuf>("cert"), s.value::<PathBuf>("key"));
+    let (cert, key) = match (cert, key) {
+        (Some(cert), Some(key)) => (cert, key),
+        (cert, key) => {
+            for (name, other, is_there) in
+                [("cert", "key", key.is_some()), ("key", "cert", cert.is_some())]
+            {
+                if is_there && !s.has(name) {
+                    let reason = format!("server.tls.{other} is there, and both are needed");
+                    let mend = "write both cert and key, or neither";
+                    s.fault(name, None, "tls_incomplete", &reason, mend);
+                }
+            }
+            return None;
+        }
+    };
+    match Tls::read(TlsFiles { cert: folder.join(cert), key: folder.join(key), http2 }) {
+        Ok(tls) => Some(tls),
+        Err(error) => {
+            s.fault(error.key(), None, error.code(), &error.to_string(), error.mend());
+            None
+        }
+    }
 }

@@ -388,7 +388,13 @@ fn refusals() {
         ("not TOML", ("[cors]", "[cors"), "toml_malformed"),
         ("a value for a section", ("[server]", "log = \"info\"\n[server]"), "not_a_section"),
         ("what is still to come", ("[session]", "[gateway]\nx = \"x\"\n[session]"), "not_yet"),
-        ("a key to come", ("[server]", "[server]\ntls = \"x\""), "not_yet"),
+        ("half of TLS", ("[server]", "[server]\ntls.cert = \"cert.pem\""), "tls_incomplete"),
+        (
+            "TLS without files",
+            ("[server]", "[server]\ntls.cert = \"a\"\ntls.key = \"b\""),
+            "tls_unreadable",
+        ),
+        ("no streams", ("[server]", "[server]\nhttp2.max_streams = 0"), "out_of_range"),
         ("no users file", ("peers-users.toml", "nowhere.toml"), "users_file_bad"),
         ("no users in it", ("peers-users.toml", "peers.toml"), "users_file_bad"),
         (

@@ -81,6 +81,13 @@ impl Desk {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Somebody came over TLS, or tried to.
+    pub(crate) fn shook_hands(&self, well: bool) {
+        if let Some(counted) = &self.counted {
+            counted.shook_hands(well);
+        }
+    }
+
     pub(crate) fn cut(&self, why: Cut) {
         if let Some(counted) = &self.counted {
             counted.cut(why);

@@ -1,23 +1,19 @@
-//! One listener: accepts, serves, drains.
+//! One listener: accepts and drains.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower_service::Service;
 use warp::reply::Response;
 
-use crate::metrics::Cut;
+use crate::server::connection::{Connection, Protocols};
 use crate::server::desk::{Desk, Place};
-use crate::server::pulse::{Beating, Counted, Pulse};
 
 /// Beyond these, whoever is still in the system's queue when the service stops is turned away.
 const LAST_GUESTS: usize = 4096;
@@ -39,18 +35,18 @@ pub(crate) enum Stage {
 /// at its other end; it outlives this function, and holds a receiver of the stage as long as it lives.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
+    protocols: Protocols,
     service: impl Fn(IpAddr) -> S,
     desk: Arc<Desk>,
     mut stage: watch::Receiver<Stage>,
 ) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
 {
-    let mut http = http1::Builder::new();
-    // Answers are small: one buffer and one plain write cost less than gathering two.
-    http.max_buf_size(desk.limits.head_bytes).writev(false);
+    let protocols = Arc::new(protocols);
     let admit = |stream: TcpStream, peer: IpAddr, place: Place, stage: watch::Receiver<Stage>| {
-        let connection = Connection { http: http.clone(), desk: Arc::clone(&desk), stage };
+        let (protocols, desk) = (Arc::clone(&protocols), Arc::clone(&desk));
+        let connection = Connection { protocols, desk, stage };
         tokio::spawn(connection.serve(stream, service(peer), place));
     };
     loop {
@@ -85,60 +81,5 @@ pub(crate) async fn serve<S>(
         if let Ok(stream) = stream {
             admit(stream, peer.ip(), desk.standing_room(), stage.clone());
         }
-    }
-}
-
-struct Connection {
-    http: http1::Builder,
-    desk: Arc<Desk>,
-    stage: watch::Receiver<Stage>,
-}
-
-impl Connection {
-    async fn serve<S>(mut self, stream: TcpStream, service: S, mut place: Place)
-    where
-        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
-        S::Future: Send,
-    {
-        self.desk.accepted(&mut place);
-        // Small answers go out at once instead of waiting for more to say.
-        let _ = stream.set_nodelay(true);
-        let pulse = Arc::new(Pulse::default());
-        let io = TokioIo::new(Counted::new(stream, Arc::clone(&pulse)));
-        let service = Beating::new(service, Arc::clone(&pulse), Arc::clone(&self.desk));
-        let mut connection = pin!(self.http.serve_connection(io, service));
-        let mut cut = pin!(pulse.wait_for_cut(&self.desk));
-        loop {
-            tokio::select! {
-                biased;
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection ended badly");
-                    }
-                    break;
-                }
-                why = cut.as_mut() => {
-                    self.desk.cut(why);
-                    tracing::debug!(?why, "cut a connection off");
-                    break;
-                }
-                changed = self.stage.changed() => {
-                    let stage = *self.stage.borrow_and_update();
-                    match stage {
-                        Stage::Open | Stage::Draining if changed.is_ok() => {}
-                        Stage::Closing if !pulse.is_untouched() => {
-                            connection.as_mut().graceful_shutdown();
-                        }
-                        Stage::Closing => break,
-                        // Or the server is gone without a word.
-                        Stage::Open | Stage::Draining | Stage::Gone => {
-                            self.desk.cut(Cut::Stop);
-                            break;
-                        }
-                    }
-                }
-            }
-        }
-        drop(place);
     }
 }

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::Request;
 use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Version};
 use hyper::body::Incoming;
 use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
 use warp::reply::Response;
@@ -23,11 +23,15 @@ use crate::metrics::Cut;
 use crate::server::desk::Desk;
 
 /// What a connection has done so far. Only the connection's own task writes here, and only it reads:
-/// the atomics are for the compiler, and cost what plain numbers cost.
+/// the atomics are for the compiler, and cost what plain numbers cost. With HTTP/2, requests that end
+/// do so in tasks of their own, and their number alone is counted as atomics are.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     requests: AtomicU64,
-    busy: AtomicBool,
+    /// Requests that are being answered: one at most, unless they share the connection.
+    running: AtomicU64,
+    /// Whether they do: HTTP/2.
+    shared: AtomicBool,
     read: AtomicU64,
     /// What of `read` belongs to requests that have been answered.
     answered_at: AtomicU64,
@@ -41,27 +45,51 @@ fn add(to: &AtomicU64, n: usize) {
 }
 
 impl Pulse {
-    fn begin(&self) {
+    fn begin(&self, shared: bool) {
         add(&self.requests, 1);
-        self.busy.store(true, Ordering::Relaxed);
+        if shared {
+            self.shared.store(true, Ordering::Relaxed);
+            self.running.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.running.store(1, Ordering::Relaxed);
+        }
     }
 
     fn end(&self) {
-        self.busy.store(false, Ordering::Relaxed);
+        if self.is_shared() {
+            self.running.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.running.store(0, Ordering::Relaxed);
+        }
+        self.all_heard();
+    }
+
+    /// Whatever has come so far belongs to no request that is yet to be answered.
+    pub(crate) fn all_heard(&self) {
         self.answered_at.store(self.read.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Whether the client has said nothing at all yet.
+    /// Whether several requests share the connection.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client has asked nothing at all yet, nor begun to.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.read.load(Ordering::Relaxed) == 0
+        self.requests.load(Ordering::Relaxed) == 0 && !self.is_partial()
+    }
+
+    fn is_partial(&self) -> bool {
+        self.read.load(Ordering::Relaxed) != self.answered_at.load(Ordering::Relaxed)
     }
 
     fn look(&self) -> Look {
         let requests = self.requests.load(Ordering::Relaxed);
-        let partial = self.read.load(Ordering::Relaxed) != self.answered_at.load(Ordering::Relaxed);
+        // Bytes between the requests of HTTP/2 are no beginning: windows are opened, pings answered.
+        let partial = self.is_partial() && !self.is_shared();
         let doing = if self.stuck.load(Ordering::Relaxed) {
             Doing::Writing
-        } else if self.busy.load(Ordering::Relaxed) {
+        } else if self.running.load(Ordering::Relaxed) > 0 {
             Doing::Working
         } else if partial || requests == 0 {
             Doing::Head
@@ -206,8 +234,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
 /// A service that tells the pulse about its requests, and clients of a stopping server that this
 /// answer is the last one here.
 pub(crate) struct Beating<S> {
-    // HTTP/1 asks one thing after another, so this cell is never borrowed twice; it saves a clone
-    // of the whole filter chain for every request.
+    // Requests are handed over one after another, so this cell is never borrowed twice; it saves a
+    // clone of the whole filter chain for every request.
     service: RefCell<S>,
     pulse: Arc<Pulse>,
     desk: Arc<Desk>,
@@ -229,9 +257,21 @@ where
     type Future = Running<S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.pulse.begin();
+        // HTTP/2 has no header for the last answer: it says so itself.
+        let shared = request.version() == Version::HTTP_2;
+        self.pulse.begin(shared);
+        let beat = Beat(Arc::clone(&self.pulse));
         let answer = self.service.borrow_mut().call(request);
-        Running { answer, pulse: Arc::clone(&self.pulse), desk: Arc::clone(&self.desk) }
+        Running { answer, _beat: beat, desk: (!shared).then(|| Arc::clone(&self.desk)) }
+    }
+}
+
+/// A request that is being answered, until it is or its client takes it back.
+struct Beat(Arc<Pulse>);
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -240,8 +280,8 @@ pin_project_lite::pin_project! {
     pub(crate) struct Running<F> {
         #[pin]
         answer: F,
-        pulse: Arc<Pulse>,
-        desk: Arc<Desk>,
+        _beat: Beat,
+        desk: Option<Arc<Desk>>,
     }
 }
 
@@ -251,8 +291,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Running<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut answer = ready!(this.answer.poll(cx));
-        this.pulse.end();
-        if this.desk.is_draining()
+        if this.desk.as_ref().is_some_and(|desk| desk.is_draining())
             && let Ok(response) = &mut answer
         {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -318,15 +357,29 @@ mod tests {
         assert_eq!(pulse.look().doing, Doing::Head, "nothing yet: its first request is due");
         assert!(pulse.is_untouched());
         add(&pulse.read, 100);
-        pulse.begin();
+        pulse.begin(false);
         assert_eq!(pulse.look().doing, Doing::Working);
         pulse.end();
         assert_eq!(pulse.look().doing, Doing::Waiting);
         add(&pulse.read, 1);
         assert_eq!(pulse.look().doing, Doing::Head);
-        pulse.begin();
+        pulse.begin(false);
         pulse.end();
         pulse.stuck.store(true, Ordering::Relaxed);
         assert_eq!(pulse.look().doing, Doing::Writing);
+    }
+    #[test]
+    fn requests_that_share_a_connection_are_counted() {
+        let pulse = Arc::new(Pulse::default());
+        pulse.begin(true);
+        let first = Beat(Arc::clone(&pulse));
+        pulse.begin(true);
+        let second = Beat(Arc::clone(&pulse));
+        drop(second);
+        assert_eq!(pulse.look().doing, Doing::Working, "the first still runs");
+        drop(first);
+        add(&pulse.read, 17);
+        assert_eq!(pulse.look().doing, Doing::Waiting, "a ping is no request");
+        assert!(!pulse.is_untouched());
     }
 }

@@ -20,6 +20,8 @@ mod admin;
 mod audit;
 // Clients that are slow, silent or too many.
 mod connections;
+// TLS and HTTP/2, and that limits and stops hold there.
+mod tls;
 // Starting, stopping, ports.
 mod lifecycle;
 // The stores other than memory, as clients meet them.
