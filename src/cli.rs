@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::cors::CorsArgs;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Environment};
 
 /// All went well; for `serve`: a drained stop.
 const OK: u8 = 0;
@@ -41,6 +41,9 @@ struct Common {
     /// TOML file; without one, development mode
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// Print the configuration as it is in force, environment and defaults included, and stop
+    #[arg(long, global = true)]
+    print_config: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,6 +85,9 @@ enum Format {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.common.print_config {
+        return ExitCode::from(check::print(&cli.common));
+    }
     let code = match cli.command.unwrap_or(Cmd::Serve) {
         Cmd::Serve => serve::serve(&cli.common),
         Cmd::Check { format } => check::check(&cli.common, format),
@@ -93,10 +99,7 @@ pub fn main() -> ExitCode {
 }
 
 fn load(common: &Common) -> Result<Config, Vec<ConfigError>> {
-    match &common.config {
-        Some(path) => Config::read(path),
-        None => Config::development(),
-    }
+    Config::read_with(common.config.as_deref(), Environment::of_process())
 }
 
 fn report(errors: &[ConfigError]) {

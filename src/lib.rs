@@ -49,7 +49,7 @@ mod tls;
 
 pub use app::App;
 pub use config::{
-    Config, ConfigError, CsrfConfig, DEVELOPMENT, Frontend, Http2Config, LogConfig,
+    Config, ConfigError, CsrfConfig, DEVELOPMENT, Environment, Frontend, Http2Config, LogConfig,
     LogoutConfig, RedisConfig, ReturnUrlConfig, ServerConfig, ServerLimits, SessionConfig,
     StoreConfig, TokenConfig,
 };

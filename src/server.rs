@@ -355,23 +355,20 @@ async fn watch_certificate(app: Arc<App>, tls: LiveTls) {
         ticks.tick().await;
         let current = tls.current();
         let files = current.files().clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let pair = Pair::read(&files).map_err(|error| (None, error))?;
-            let print = pair.fingerprint();
-            pair.ready(files).map_err(|error| (Some(print), error))
+        let read = tokio::task::spawn_blocking(move || match Pair::read(&files) {
+            Ok(pair) => (Some(pair.fingerprint()), pair.ready(files)),
+            Err(error) => (None, Err(error)),
         });
-        let Ok(read) = read.await else { continue };
-        let found = match &read {
-            Ok(tls) => Ok(tls.fingerprint()),
-            Err((print, error)) => print.ok_or_else(|| error.to_string()),
-        };
+        let Ok((print, read)) = read.await else { continue };
+        // What cannot be read has no fingerprint, but a reason.
+        let found = print.ok_or_else(|| read.as_ref().err().map(ToString::to_string));
         // SIGHUP may have been faster.
         if found == seen || found == Ok(current.fingerprint()) {
             seen = found;
             continue;
         }
         seen = found;
-        audit::tls_reload(&app, &read.map(|new| tls.replace(new)).map_err(|(_, error)| error));
+        audit::tls_reload(&app, &read.map(|new| tls.replace(new)));
     }
 }
 

@@ -39,6 +39,27 @@ fn help_has_examples() {
     }
 }
 
+/// The same with a variable of the environment.
+fn run_with(name: &str, value: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_withcreds"));
+    command.args(args).env(name, value).output().expect("the binary")
+}
+
+#[test]
+fn the_environment_overrides_and_print_config_shows_it() {
+    let args = ["--print-config"];
+    let output = run_with("WITHCREDS_SESSION__IDLE_TIMEOUT", "7m", &args);
+    let shown = text(&output.stdout);
+    assert!(output.status.success() && shown.contains("idle_timeout = \"7m\""), "{shown}");
+    let key = "6lq0cOaN8Ck9u8ZGNkWlkcWzcCzVJXEGvGSzJk4K3VY";
+    let shown = text(&run_with("WITHCREDS_SESSION__KEYS", key, &args).stdout);
+    assert!(shown.contains("keys = \"***\"") && !shown.contains(key), "{shown}");
+    let output = run_with("WITHCREDS_SESSION__IDLE_TIMEOUT", "soon", &["check"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("environment variable WITHCREDS_SESSION__IDLE_TIMEOUT"), "{said}");
+}
+
 #[test]
 fn a_bad_configuration_exits_2_and_names_every_mistake() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! `check`: every mistake of a configuration, and nothing started.
+//! `check`: every mistake of a configuration, and nothing started. `--print-config`: what is in force.
 
 use super::{BAD_CONFIG, Common, Format, OK, load, report};
 
@@ -16,4 +16,18 @@ pub(super) fn check(common: &Common, format: Format) -> u8 {
         },
     }
     if errors.is_empty() { OK } else { BAD_CONFIG }
+}
+
+/// `--print-config`, with any command.
+pub(super) fn print(common: &Common) -> u8 {
+    match load(common) {
+        Ok(config) => {
+            print!("{}", config.to_toml());
+            OK
+        }
+        Err(errors) => {
+            report(&errors);
+            BAD_CONFIG
+        }
+    }
 }

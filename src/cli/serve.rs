@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{BAD_CONFIG, Common, FAILED, OK, fail, load, report};
 use crate::audit;
-use crate::config::{Config, LogConfig};
+use crate::config::{Config, Environment, LogConfig};
 use crate::fixture::Fixture;
 use crate::server::{Server, Stopped};
 
@@ -112,7 +112,7 @@ fn reload_on_hangup(file: Option<PathBuf>, server: &Server) -> io::Result<()> {
     let (app, tls) = (Arc::clone(server.app()), server.tls().cloned());
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            let read = Config::read(&file);
+            let read = Config::read_with(Some(&file), Environment::of_process());
             for error in read.as_ref().err().into_iter().flatten() {
                 tracing::error!("{error}");
             }

@@ -2,14 +2,17 @@
 //! place, the value, the reason, and what to write instead.
 
 mod csrf;
+mod environment;
 mod limits;
 mod oidc;
+mod print;
 mod reader;
 mod server;
 mod session;
 mod site;
 
 pub use csrf::CsrfConfig;
+pub use environment::Environment;
 pub use oidc::{LogoutConfig, ReturnUrlConfig, TokenConfig};
 pub use reader::ConfigError;
 pub use server::{Http2Config, ServerConfig, ServerLimits};
@@ -32,6 +35,8 @@ use crate::policy::rate::Quota;
 
 /// What runs when no file is given: two origins on this machine, one demo account.
 pub const DEVELOPMENT: &str = include_str!("development.toml");
+
+const BUILT_IN: &str = "(built-in development configuration)";
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -65,6 +70,8 @@ pub struct Config {
     pub dev: bool,
     /// `[dev] frontend`: where the fixture page is served, if at all.
     pub frontend: Option<Frontend>,
+    /// What was written, without secrets.
+    written: Vec<(String, toml::Value)>,
 }
 
 /// `[log]`.
@@ -92,7 +99,7 @@ impl Config {
     ///
     /// None in practice: the built-in text is covered by a test.
     pub fn development() -> Result<Self, Vec<ConfigError>> {
-        Self::parse(DEVELOPMENT, Path::new("(built-in development configuration)"))
+        Self::parse(DEVELOPMENT, Path::new(BUILT_IN))
     }
 
     /// Reads and checks a file.
@@ -101,9 +108,25 @@ impl Config {
     ///
     /// Every mistake in it.
     pub fn read(path: &Path) -> Result<Self, Vec<ConfigError>> {
+        Self::read_with(Some(path), Environment::default())
+    }
+
+    /// Reads and checks a file, or what development mode has without one, with the keys that the
+    /// environment overrides.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in both.
+    pub fn read_with(
+        path: Option<&Path>,
+        environment: Environment,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let Some(path) = path else {
+            return Self::parse_with(DEVELOPMENT, Path::new(BUILT_IN), environment);
+        };
         let text = std::fs::read_to_string(path)
             .map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
-        Self::parse(&text, path)
+        Self::parse_with(&text, path, environment)
     }
 
     /// Checks a configuration text; `path` is for messages, and what relative paths start from.
@@ -112,7 +135,20 @@ impl Config {
     ///
     /// Every mistake in it.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Vec<ConfigError>> {
-        let mut document = Document::parse(text, path)?;
+        Self::parse_with(text, path, Environment::default())
+    }
+
+    /// The same with the keys that the environment overrides.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in both.
+    pub fn parse_with(
+        text: &str,
+        path: &Path,
+        environment: Environment,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let mut document = Document::parse(text, path, environment)?;
         let dev = read_dev(&mut document);
         let server = server::read(&mut document, dev.enabled);
         let oidc = oidc::read_oidc(&mut document, dev.enabled, server.public_origin.as_ref());
@@ -131,7 +167,7 @@ impl Config {
         let token = oidc::read_token(&mut document);
         let login_quota = limits::read_rate_limit(&mut document);
         let log = read_log(&mut document);
-        document.finish()?;
+        let written = document.finish()?;
         // Whatever is missing here has been reported by now, so `finish` did not come this far.
         let (Some(server), Some(cors), Some(session), Some(cookie)) =
             (server.finish(), cors, session, token_cookie)
@@ -154,6 +190,7 @@ impl Config {
             log,
             dev,
             frontend,
+            written,
         })
     }
 }

@@ -7,16 +7,20 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::Deserialize as _;
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::environment::{self, Environment};
 use crate::secret::Secret;
 
+/// What is shown in place of a secret.
+pub(super) const REDACTED: &str = "***";
 const NOT_YET: &str = "this version does not have it yet";
 
 /// Names that are fixed for what is still to come, so that nobody takes them for typing mistakes.
-const LATER: &[&str] = &["gateway", "server.tls"];
+const LATER: &[&str] = &["gateway"];
 
 /// One mistake in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -79,11 +83,22 @@ pub(super) struct Document<'i> {
     table: DeTable<'i>,
     known: Vec<&'static str>,
     written: Vec<&'static str>,
+    environment: Environment,
+    /// Every key that was asked for, in full.
+    keys: Vec<String>,
+    /// Keys with the variables that override them.
+    overridden: Vec<(String, String)>,
+    /// What was found, without secrets.
+    shown: Vec<(String, toml::Value)>,
     errors: Vec<ConfigError>,
 }
 
 impl<'i> Document<'i> {
-    pub(super) fn parse(text: &'i str, path: &'i Path) -> Result<Self, Vec<ConfigError>> {
+    pub(super) fn parse(
+        text: &'i str,
+        path: &'i Path,
+        environment: Environment,
+    ) -> Result<Self, Vec<ConfigError>> {
         let (table, faults) = DeTable::parse_recoverable(text);
         let mut document = Self {
             text,
@@ -91,6 +106,10 @@ impl<'i> Document<'i> {
             table: table.into_inner(),
             known: Vec::new(),
             written: Vec::new(),
+            environment,
+            keys: Vec::new(),
+            overridden: Vec::new(),
+            shown: Vec::new(),
             errors: Vec::new(),
         };
         for fault in faults {
@@ -136,15 +155,19 @@ impl<'i> Document<'i> {
             }
             None => (DeTable::new(), None),
         };
-        let mut section =
-            Section { document: self, name, at, table, known: Vec::new(), spans: Vec::new() };
+        let overridden = self.environment.has_section(name);
+        if overridden && !self.has(name) {
+            self.written.push(name);
+        }
+        let (known, spans) = (Vec::new(), Vec::new());
+        let mut section = Section { document: self, name, at, overridden, table, known, spans };
         let value = read(&mut section);
         section.finish();
         value
     }
 
     /// Reports unknown sections, and everything else that was found.
-    pub(super) fn finish(mut self) -> Result<(), Vec<ConfigError>> {
+    pub(super) fn finish(mut self) -> Result<Vec<(String, toml::Value)>, Vec<ConfigError>> {
         let unknown: Vec<_> =
             self.table.keys().map(|key| (key.get_ref().to_string(), key.span().start)).collect();
         for (name, at) in unknown {
@@ -155,8 +178,16 @@ impl<'i> Document<'i> {
             let mend = did_you_mean(&name, &self.known, "sections");
             self.push(&name, None, Some(at), "unknown_key", "there is no such section", &mend);
         }
+        for (key, variable) in std::mem::take(&mut self.environment).rest() {
+            let mend = match nearest(&key, &self.keys) {
+                Some(key) => format!("did you mean `{}`?", environment::variable(key)),
+                None => "unset it; WITHCREDS_SECTION__KEY overrides a key, and a secret can also be in a file that WITHCREDS_SECTION__KEY_FILE names".to_owned(),
+            };
+            self.overridden.push((key.clone(), variable.name));
+            self.push(&key, None, None, "unknown_key", "there is no such key", &mend);
+        }
         self.errors.sort_by_key(|e| (e.line, e.column));
-        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+        if self.errors.is_empty() { Ok(self.shown) } else { Err(self.errors) }
     }
 
     fn push(
@@ -168,7 +199,12 @@ impl<'i> Document<'i> {
         reason: &str,
         mend: &str,
     ) {
-        let (line, column) = at.map_or((0, 0), |at| {
+        let variable = self.overridden.iter().find(|(k, _)| k == key).map(|(_, name)| name);
+        let file = match variable {
+            Some(name) => format!("environment variable {name}"),
+            None => self.path.display().to_string(),
+        };
+        let (line, column) = at.filter(|_| variable.is_none()).map_or((0, 0), |at| {
             let before = &self.text[..at.min(self.text.len())];
             let line_start = before.rfind('\n').map_or(0, |n| n + 1);
             (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
@@ -179,10 +215,18 @@ impl<'i> Document<'i> {
             value,
             reason: reason.to_owned(),
             mend: mend.to_owned(),
-            file: self.path.display().to_string(),
+            file,
             line,
             column,
         });
+    }
+
+    /// The variable that stands for a key, if there is one.
+    fn variable(&mut self, section: &str, key: &str) -> Option<String> {
+        let key = format!("{section}.{key}");
+        let variable = self.environment.take(&key)?;
+        self.overridden.push((key, variable.name));
+        Some(variable.text)
     }
 }
 
@@ -191,6 +235,8 @@ pub(super) struct Section<'d, 'i> {
     document: &'d mut Document<'i>,
     name: &'static str,
     at: Option<usize>,
+    /// Whether the environment has something to say here.
+    overridden: bool,
     table: DeTable<'i>,
     known: Vec<&'static str>,
     /// Where keys, and the elements of lists, stood.
@@ -200,7 +246,7 @@ pub(super) struct Section<'d, 'i> {
 impl<'i> Section<'_, 'i> {
     /// Whether the section itself was written.
     pub(super) fn is_present(&self) -> bool {
-        self.at.is_some()
+        self.at.is_some() || self.overridden
     }
 
     /// Whether the key was written, well or badly.
@@ -233,7 +279,9 @@ impl<'i> Section<'_, 'i> {
             None => (DeTable::new(), None),
         };
         let (known, spans) = (Vec::new(), Vec::new());
-        let mut section = Section { document: &mut *self.document, name, at, table, known, spans };
+        let document = &mut *self.document;
+        let overridden = document.environment.has_section(name);
+        let mut section = Section { document, name, at, overridden, table, known, spans };
         let value = read(&mut section);
         section.finish();
         value
@@ -241,23 +289,44 @@ impl<'i> Section<'_, 'i> {
 
     /// A value of the expected type; a fault if it is of another.
     pub(super) fn value<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<T> {
-        self.known.push(key);
-        let value = self.table.remove(key)?;
-        self.spans.push((key, None, value.span().start));
-        match T::deserialize(value.into_deserializer()) {
-            Ok(value) => Some(value),
-            Err(error) => {
+        let result = match self.variable(key) {
+            Some(text) => environment::decode(&text),
+            None => self.written(key)?,
+        };
+        match result {
+            Ok((value, shown)) => {
+                self.document.shown.push((format!("{}.{key}", self.name), shown));
+                Some(value)
+            }
+            Err(message) => {
                 // The message quotes the value: no key that holds a secret may be read this way.
-                self.fault(
-                    key,
-                    None,
-                    "wrong_type",
-                    error.message(),
-                    "write a value of the expected type",
-                );
+                self.fault(key, None, "wrong_type", &message, "write a value of the expected type");
                 None
             }
         }
+    }
+
+    /// What the environment says instead of the file.
+    fn variable(&mut self, key: &'static str) -> Option<String> {
+        self.document.keys.push(format!("{}.{key}", self.name));
+        let text = self.document.variable(self.name, key)?;
+        self.known.push(key);
+        self.table.remove(key);
+        self.spans.push((key, None, 0));
+        Some(text)
+    }
+
+    /// What the file says.
+    fn written<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+    ) -> Option<Result<(T, toml::Value), String>> {
+        self.known.push(key);
+        let value = self.table.remove(key)?;
+        self.spans.push((key, None, value.span().start));
+        let shown = toml::Value::deserialize(value.clone().into_deserializer());
+        let found = T::deserialize(value.into_deserializer());
+        Some(found.and_then(|found| Ok((found, shown?))).map_err(|e| e.message().to_owned()))
     }
 
     /// A list of strings.
@@ -285,14 +354,39 @@ impl<'i> Section<'_, 'i> {
         reason: &str,
         mend: &str,
     ) -> Option<T> {
-        self.known.push(key);
-        let value = self.table.remove(key)?;
-        self.spans.push((key, None, value.span().start));
-        let value = T::deserialize(value.into_deserializer()).ok();
+        let text = self.variable(key).or_else(|| self.file_of(key));
+        let value = match text {
+            Some(text) => environment::decode(&text).ok(),
+            // What could not be read has been reported.
+            None if self.has(key) => return None,
+            None => self.written(key)?.ok(),
+        };
         if value.is_none() {
             self.fault(key, None, "wrong_type", reason, mend);
         }
-        value
+        let (value, _) = value?;
+        self.document.shown.push((format!("{}.{key}", self.name), REDACTED.into()));
+        Some(value)
+    }
+
+    /// The content of the file that the environment names for a secret.
+    fn file_of(&mut self, key: &'static str) -> Option<String> {
+        let full = format!("{}.{key}", self.name);
+        self.document.keys.push(format!("{full}_file"));
+        let variable = self.document.environment.take(&format!("{full}_file"))?;
+        self.document.overridden.push((full, variable.name));
+        self.known.push(key);
+        self.table.remove(key);
+        self.spans.push((key, None, 0));
+        match std::fs::read_to_string(&variable.text) {
+            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => {
+                let reason = format!("cannot read the file that it names: {error}");
+                let mend = "check the path and its permissions";
+                self.fault(key, Some(variable.text), "secret_unreadable", &reason, mend);
+                None
+            }
+        }
     }
 
     /// A string that parses into `T`.
@@ -384,14 +478,18 @@ impl<'i> Section<'_, 'i> {
 }
 
 fn did_you_mean(name: &str, known: &[&'static str], what: &str) -> String {
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .min_by_key(|(distance, _)| *distance);
-    match nearest {
-        Some((distance, candidate)) if distance <= 1 + name.len() / 3 => {
-            format!("did you mean `{candidate}`?")
-        }
-        _ => format!("the {what} are: {}", known.join(", ")),
+    match nearest(name, known) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None => format!("the {what} are: {}", known.join(", ")),
     }
+}
+
+/// The name that was probably meant.
+fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&'a str> {
+    let distances = known.iter().map(|candidate| {
+        let candidate = candidate.as_ref();
+        (strsim::damerau_levenshtein(name, candidate), candidate)
+    });
+    let (distance, candidate) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 1 + name.len() / 3).then_some(candidate)
 }

@@ -35,6 +35,12 @@ impl TokenCookie {
         }
     }
 
+    /// The cookie's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
     /// The `Set-Cookie` value that tells the token.
     #[must_use]
     pub fn set(&self, token: &str) -> String {
