@@ -54,6 +54,12 @@ fuzz SECONDS="60":
 peers *NAMES:
     python3 tests/cors/peers/record/record.py {{ NAMES }}
 
+# Slow clients, floods and TLS scans by real tools, on loopback (slowhttptest, h2load, sslscan)
+[group('test')]
+attack:
+    cargo build
+    tests/attacks/run.sh "${CARGO_TARGET_DIR:-target}/debug/withcreds"
+
 # One engine, claim, client or topology, e.g. `just repro firefox::same-site::csrf-token::xhr`
 [group('test')]
 repro FILTER: setup
@@ -69,6 +75,15 @@ setup:
 test-require:
     .ci/setup --require
     WITHCREDS_REQUIRE_ENGINES=1 just test
+
+# The binary, its manual page and completions in DIR
+[group('run')]
+dist DIR="dist":
+    cargo build --release --locked
+    mkdir -p "{{ DIR }}"
+    cp "${CARGO_TARGET_DIR:-target}/release/withcreds" "{{ DIR }}/"
+    "{{ DIR }}/withcreds" man > "{{ DIR }}/withcreds.1"
+    for shell in bash zsh fish; do "{{ DIR }}/withcreds" completions $shell > "{{ DIR }}/withcreds.$shell"; done
 
 # Formatting and clippy, warnings as errors
 [group('check')]

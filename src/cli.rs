@@ -3,12 +3,15 @@
 mod check;
 mod cors;
 mod keys;
+mod notify;
 mod serve;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::cli::cors::CorsArgs;
 use crate::config::{Config, ConfigError, Environment};
@@ -71,6 +74,21 @@ enum Cmd {
     /// Print a fresh key for `[session] keys`
     #[command(after_help = "Example:\n  withcreds keygen")]
     Keygen,
+    /// Print completions for a shell
+    #[command(
+        hide = true,
+        after_help = "Example:\n  withcreds completions bash > /etc/bash_completion.d/withcreds"
+    )]
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(
+        hide = true,
+        after_help = "Example:\n  withcreds man > /usr/local/share/man/man1/withcreds.1"
+    )]
+    Man,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -94,6 +112,14 @@ pub fn main() -> ExitCode {
         Cmd::Cors(args) => cors::cors(&cli.common, &args),
         Cmd::HashPassword => keys::hash(),
         Cmd::Keygen => keys::keygen(),
+        Cmd::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "withcreds", &mut io::stdout());
+            OK
+        }
+        Cmd::Man => match clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()) {
+            Ok(()) => OK,
+            Err(error) => fail(&format!("cannot write the manual: {error}")),
+        },
     };
     ExitCode::from(code)
 }

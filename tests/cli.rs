@@ -39,6 +39,21 @@ fn help_has_examples() {
     }
 }
 
+#[test]
+fn completions_and_manual_know_the_commands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for args in
+        [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]]
+    {
+        let output = run(args, "", folder.path());
+        let text = text(&output.stdout);
+        assert!(output.status.success(), "{args:?}");
+        for command in ["check", "keygen"] {
+            assert!(text.contains(command), "{args:?}: {text}");
+        }
+    }
+}
+
 /// The same with a variable of the environment.
 fn run_with(name: &str, value: &str, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_withcreds"));

@@ -170,3 +170,33 @@ fn the_first_signal_waits_for_what_runs_and_the_second_does_not() {
     service.signal("-TERM");
     assert_eq!(service.process.wait().expect("an end").code(), Some(1));
 }
+
+/// As systemd hears it (sd_notify(3)).
+#[test]
+#[cfg(target_os = "linux")]
+fn the_supervisor_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("notify");
+    let supervisor = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_withcreds"))
+        .env("NOTIFY_SOCKET", &socket)
+        .env("WATCHDOG_USEC", "100000")
+        .env("WITHCREDS_SERVER__LISTEN", "127.0.0.1:0")
+        .env("WITHCREDS_SERVER__ADMIN_LISTEN", "[]")
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary");
+    let heard = || {
+        let mut message = [0; 256];
+        let read = supervisor.recv(&mut message).expect("a message");
+        String::from_utf8_lossy(&message[..read]).trim_end().to_owned()
+    };
+    assert_eq!(heard(), "READY=1");
+    assert_eq!([heard(), heard()], ["WATCHDOG=1", "WATCHDOG=1"]);
+    let pid = process.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
+    while heard() != "STOPPING=1" {}
+    assert!(process.wait().expect("an end").success());
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use super::{BAD_CONFIG, Common, FAILED, OK, fail, load, report};
+use super::{BAD_CONFIG, Common, FAILED, OK, fail, load, notify, report};
 use crate::audit;
 use crate::config::{Config, Environment, LogConfig};
 use crate::fixture::Fixture;
@@ -63,12 +63,17 @@ async fn run(config: Config, config_file: Option<PathBuf>) -> u8 {
         return fail(&format!("cannot listen for signals: {error}"));
     }
     announce(&config, &server);
+    notify::ready();
     if let Some(fixture) = server.fixture() {
         install_axios(fixture);
     }
     let mut again = stop.clone();
     // Who asks twice does not want to wait.
-    let (first, second) = (asked(&mut stop, 1), asked(&mut again, 2));
+    let (asked_once, second) = (asked(&mut stop, 1), asked(&mut again, 2));
+    let first = async {
+        asked_once.await;
+        notify::stopping();
+    };
     match server.run_until_or(first, second).await {
         Stopped::Drained => say("stopped"),
         Stopped::GraceOver => say("stopped: the grace period was over before the last request"),
