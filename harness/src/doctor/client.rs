@@ -8,22 +8,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Uri};
 use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use crate::doctor::trust::Trust;
 use crate::doctor::{Answer, Exchange, Question, TlsFault, Trouble, TrustError};
 use crate::scenario::{Address, Scheme};
 
-/// For one exchange, its connection included.
+/// For one exchange, its connection included, until the head of the answer is there.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Of a body no more is read.
-const MAX_BODY: usize = 64 << 10;
-/// Of it so much is kept.
+/// Of the body of a 400 so much is read, and of no other body anything.
 const KEPT_BODY: usize = 1 << 10;
+/// For that body.
+const BODY_DEADLINE: Duration = Duration::from_secs(2);
 /// Status line and headers.
 const MAX_HEAD: usize = 64 << 10;
 
@@ -41,6 +43,14 @@ pub struct Client {
     trust: Trust,
     resolve: Vec<Resolve>,
     deadline: Duration,
+}
+
+/// An answer whose head is there.
+struct Begun {
+    head: http::response::Parts,
+    body: Incoming,
+    /// Carries the body; ends when this is dropped.
+    _connection: JoinSet<()>,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -105,7 +115,9 @@ impl Client {
         let (mut peer, mut overlooked) = (None, None);
         let asking = self.exchange(&question, &mut peer, &mut overlooked);
         let result = match tokio::time::timeout(self.deadline, asking).await {
-            Ok(result) => result,
+            // The head is all that a browser's checks need, and a stream of events has no end.
+            Ok(Ok(begun)) => Ok(begun.answer().await),
+            Ok(Err(trouble)) => Err(trouble),
             Err(_) => Err(Trouble::Timeout(self.deadline.as_secs())),
         };
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -117,7 +129,7 @@ impl Client {
         question: &Question,
         peer: &mut Option<IpAddr>,
         overlooked: &mut Option<TlsFault>,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Begun, Trouble> {
         let tcp = self.connect(&question.address).await?;
         *peer = tcp.peer_addr().ok().map(|address| address.ip());
         let stream: Pin<Box<dyn Stream>> = match question.address.origin().scheme() {
@@ -176,40 +188,57 @@ impl Client {
     }
 }
 
-/// One request over a fresh connection.
-async fn converse(stream: Pin<Box<dyn Stream>>, question: &Question) -> Result<Answer, Trouble> {
+/// One request over a fresh connection, until the head of its answer is there.
+async fn converse(stream: Pin<Box<dyn Stream>>, question: &Question) -> Result<Begun, Trouble> {
     let handshake = hyper::client::conn::http1::Builder::new()
         .max_buf_size(MAX_HEAD)
+        // A line that is no header costs that line, as in a browser, and not the answer.
+        .ignore_invalid_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
         .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
         .await;
     let (mut sender, connection) = handshake.map_err(|error| trouble(&error))?;
-    let running = tokio::spawn(connection);
-    let answer = async {
-        let request = request(question)?;
-        let response = sender.send_request(request).await.map_err(|error| trouble(&error))?;
-        let (head, mut body) = response.into_parts();
+    let mut running = JoinSet::new();
+    // How it ends, the request hears as well.
+    running.spawn(async { drop(connection.await) });
+    let response =
+        sender.send_request(request(question)?).await.map_err(|error| trouble(&error))?;
+    let (head, body) = response.into_parts();
+    Ok(Begun { head, body, _connection: running })
+}
+
+impl Begun {
+    async fn answer(mut self) -> Answer {
         let mut read = Vec::new();
-        let mut length = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            let Ok(data) = frame.into_data() else { continue };
-            length += data.len();
-            read.extend(data.iter().take(KEPT_BODY.saturating_sub(read.len())));
-            if length > MAX_BODY {
-                break;
-            }
+        // Only there words tell more than headers: a port that wants TLS says so.
+        if self.head.status == http::StatusCode::BAD_REQUEST {
+            let _ = tokio::time::timeout(BODY_DEADLINE, beginning(&mut self.body, &mut read)).await;
         }
-        // Bytes of a header are characters up to U+00FF, as browsers take them.
-        let text = |value: &HeaderValue| value.as_bytes().iter().map(|b| char::from(*b)).collect();
-        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
-        Ok(Answer {
-            status: head.status.as_u16(),
-            headers: headers.collect(),
+        let headers = self.head.headers.iter();
+        Answer {
+            status: self.head.status.as_u16(),
+            headers: headers.map(|(name, value)| (name.to_string(), text(value))).collect(),
             body: String::from_utf8_lossy(&read).into_owned(),
-        })
-    };
-    let answer = answer.await;
-    running.abort();
-    answer
+        }
+    }
+}
+
+async fn beginning(body: &mut Incoming, read: &mut Vec<u8>) {
+    while let Some(Ok(frame)) = body.frame().await
+        && read.len() < KEPT_BODY
+    {
+        let Ok(data) = frame.into_data() else { continue };
+        read.extend(data.iter().take(KEPT_BODY - read.len()));
+    }
+}
+
+/// Bytes of a header are characters up to U+00FF, as browsers take them. Those among them that
+/// steer terminals mean nothing in a header.
+fn text(value: &HeaderValue) -> String {
+    let steers = |c: char| c.is_control() && c != '\t';
+    let characters = value.as_bytes().iter().map(|byte| char::from(*byte));
+    characters.map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn request(question: &Question) -> Result<Request<Empty<Bytes>>, Trouble> {
@@ -235,16 +264,24 @@ fn request(question: &Question) -> Result<Request<Empty<Bytes>>, Trouble> {
 }
 
 fn trouble(error: &hyper::Error) -> Trouble {
-    if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
-        Trouble::NotHttp
-    } else {
-        Trouble::Closed
-    }
+    if error.is_parse() { Trouble::NotHttp } else { Trouble::Closed }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_steer_terminals_are_not_passed_on() {
+        for (bytes, want) in [
+            (&b"Accept,\tOrigin"[..], "Accept,\tOrigin"),
+            (b"a\x9b31mb", "a\u{fffd}31mb"),
+            (b"caf\xe9", "caf\u{e9}"),
+        ] {
+            let value = HeaderValue::from_bytes(bytes).expect("a value");
+            assert_eq!(text(&value), want);
+        }
+    }
 
     #[test]
     fn hosts_are_told_as_curl_is_told() {

@@ -152,13 +152,23 @@ impl Server {
     }
 }
 
+/// As [`raw`], and it never hangs up: a body without a length goes on for ever.
+pub(crate) fn endless(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> u16 {
+    serving(answer, true)
+}
+
 /// A server of our own that speaks without any framework: what it says is up to the test.
 pub(crate) fn raw(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> u16 {
+    serving(answer, false)
+}
+
+fn serving(answer: impl Fn(&str) -> String + Send + Sync + 'static, stays: bool) -> u16 {
     use std::io::{Read as _, Write as _};
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     // Ends with the test's process; each connection is one question.
     std::thread::spawn(move || {
+        let mut open = Vec::new();
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let mut head = Vec::new();
@@ -167,6 +177,9 @@ pub(crate) fn raw(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> u1
                 head.push(byte[0]);
             }
             let _ = stream.write_all(answer(&String::from_utf8_lossy(&head)).as_bytes());
+            if stays {
+                open.push(stream);
+            }
         }
     });
     port

@@ -1,8 +1,8 @@
 //! Servers that are wrongly configured, each in a way that people meet.
 
 use crate::examples::{GOOD_CADDY, GOOD_NGINX, JSON};
-use crate::server::{Server, caddy, express, fastapi, nginx, raw};
-use crate::support::{doctor, examine};
+use crate::server::{Server, caddy, endless, express, fastapi, nginx, raw};
+use crate::support::{PAGE, doctor, examine};
 
 /// Asks, and compares everything graver than info.
 #[track_caller]
@@ -337,6 +337,42 @@ fn an_https_page_and_an_http_backend() {
         [&url, "--origin", "https://app.example.com", "--resolve", &resolve, "--format", "json"];
     let said = doctor(&args);
     assert_eq!(said.faults(), ["error mixed-content"], "{}", said.out);
+}
+
+/// What a page at [`PAGE`] needs to read an answer; for nobody else.
+fn grant(head: &str) -> String {
+    let page = head.lines().any(|line| line == format!("origin: {PAGE}"));
+    let granted = format!(
+        "access-control-allow-origin: {PAGE}\r\naccess-control-allow-credentials: true\r\n\
+         access-control-allow-headers: content-type\r\n"
+    );
+    format!("vary: Origin\r\n{}", if page { granted } else { String::new() })
+}
+
+#[test]
+fn a_stream_of_events_has_no_end_and_is_an_answer() {
+    let port = endless(|head| {
+        let grant = grant(head);
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n\
+             {grant}\r\ndata: 1\n\n"
+        )
+    });
+    let said = examine(port, &[]);
+    assert_eq!(said.faults(), Vec::<String>::new(), "{}", said.out);
+    assert_eq!(said.code, Some(0));
+}
+
+#[test]
+fn a_line_that_is_no_header_spoils_no_answer() {
+    let port = raw(|head| {
+        let grant = grant(head);
+        format!(
+            "HTTP/1.1 200 OK\r\nthis is no header\r\nX-A : 1\r\n{grant}content-length: 0\r\n\r\n"
+        )
+    });
+    let said = examine(port, &[]);
+    assert_eq!(said.faults(), Vec::<String>::new(), "{}", said.out);
 }
 
 #[test]
