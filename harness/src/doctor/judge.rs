@@ -21,7 +21,8 @@ use crate::scenario::Engine;
 pub enum Severity {
     /// Strangers can read what they must not.
     Critical,
-    /// The call does not work.
+    /// The call does not work, or others can make it fail or read it: a cache, somebody in the
+    /// network between, a preflight granted to everybody.
     Error,
     /// It works, and fails under some circumstances or in some engines.
     Warning,

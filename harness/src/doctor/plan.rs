@@ -70,8 +70,6 @@ pub enum Stranger {
     OtherScheme,
     /// The page's host on another port.
     OtherPort,
-    /// The page's origin as no browser writes it.
-    UpperCase,
 }
 
 impl Purpose {
@@ -91,7 +89,6 @@ impl Purpose {
             Self::Stranger(Stranger::Prefix) => "look-alike: longer in front",
             Self::Stranger(Stranger::OtherScheme) => "look-alike: other scheme",
             Self::Stranger(Stranger::OtherPort) => "look-alike: other port",
-            Self::Stranger(Stranger::UpperCase) => "look-alike: upper case",
             Self::StrangerWithCookie => "a foreign origin with a cookie",
             Self::StrangerPreflight => "preflight of a foreign origin",
             Self::Again => "the call again",
@@ -100,15 +97,8 @@ impl Purpose {
 }
 
 impl Stranger {
-    const ALL: [Self; 7] = [
-        Self::Foreign,
-        Self::Null,
-        Self::Suffix,
-        Self::Prefix,
-        Self::OtherScheme,
-        Self::OtherPort,
-        Self::UpperCase,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Foreign, Self::Null, Self::Suffix, Self::Prefix, Self::OtherScheme, Self::OtherPort];
 
     /// The `Origin` that it sends; none where there can be no such origin.
     #[must_use]
@@ -133,7 +123,6 @@ impl Stranger {
                 let other = if page.port() == 8444 { 8445 } else { 8444 };
                 format!("{scheme}://{host}:{other}")
             }
-            Self::UpperCase => page.text().to_ascii_uppercase(),
         })
         .filter(|origin| origin != page.text())
     }
@@ -263,7 +252,7 @@ mod tests {
             let page = Address::parse(page).expect("a page").origin().clone();
             Stranger::ALL.map(|stranger| stranger.origin(&page))
         };
-        let text = |all: [Option<String>; 7]| all.map(Option::unwrap_or_default);
+        let text = |all: [Option<String>; 6]| all.map(Option::unwrap_or_default);
         assert_eq!(
             text(of("https://app.example.com")),
             [
@@ -273,17 +262,13 @@ mod tests {
                 "https://evilapp.example.com",
                 "http://app.example.com",
                 "https://app.example.com:8444",
-                "HTTPS://APP.EXAMPLE.COM",
             ]
         );
         assert_eq!(
             text(of("http://127.0.0.1:8444"))[2..],
-            ["", "", "https://127.0.0.1:8444", "http://127.0.0.1:8445", "HTTP://127.0.0.1:8444"]
+            ["", "", "https://127.0.0.1:8444", "http://127.0.0.1:8445"]
         );
-        assert_eq!(
-            text(of("http://[::1]"))[2..],
-            ["", "", "https://[::1]", "http://[::1]:8444", "HTTP://[::1]"]
-        );
+        assert_eq!(text(of("http://[::1]"))[2..], ["", "", "https://[::1]", "http://[::1]:8444"]);
     }
 
     #[test]

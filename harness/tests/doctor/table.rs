@@ -82,7 +82,6 @@ fn strangers_by_what_they_could_do() {
         (APP, Stranger::Prefix, Some(Severity::Critical)),
         (APP, Stranger::OtherScheme, Some(Severity::Error)),
         (APP, Stranger::OtherPort, Some(Severity::Warning)),
-        (APP, Stranger::UpperCase, None),
         (APP, Stranger::Foreign, Some(Severity::Critical)),
         ("http://app.example.com", Stranger::OtherScheme, None),
         ("http://localhost:3000", Stranger::OtherPort, None),
@@ -127,6 +126,12 @@ fn cached_answers_without_vary() {
         ),
         (&[("vary", ""), ("cache-control", "no-store")], Some(Severity::Info)),
         (&[("vary", ""), ("cache-control", "max-age=0")], Some(Severity::Info)),
+        // A shared cache is told otherwise.
+        (&[("vary", ""), ("cache-control", "max-age=0, s-maxage=600")], Some(Severity::Error)),
+        (&[("vary", ""), ("cache-control", "public, max-age=0")], Some(Severity::Info)),
+        (&[("vary", ""), ("expires", "Thu, 01 Jan 1970 00:00:00 GMT")], Some(Severity::Info)),
+        (&[("vary", ""), ("expires", "0")], Some(Severity::Info)),
+        (&[("vary", ""), ("expires", "Fri, 14 Jan 2028 00:00:00 GMT")], Some(Severity::Error)),
         (&[("vary", "Accept, origin"), ("cache-control", "max-age=60")], None),
         (&[("vary", "*"), ("cache-control", "max-age=60")], None),
         // The same for everybody: nothing to tell a cache.
@@ -159,6 +164,127 @@ fn a_cache_that_mixes_answers_up_is_caught() {
         ))
     });
     assert!(told(&found).contains(&"error vary-origin-missing-cache".to_owned()), "{found:#?}");
+}
+
+#[test]
+fn a_call_with_headers_is_another_question_for_caches() {
+    let call = || Call {
+        headers: vec![("x-key".to_owned(), "x".to_owned())],
+        ..call(APP, "https://api.example.com/items")
+    };
+    let cached = |found: &[Finding]| found.iter().any(|f| f.code == "vary-origin-missing-cache");
+    // Whoever has no key gets a 401 before CORS has a say, be it the page or anybody.
+    let found = judged(call(), |question| {
+        let has_key = question.headers.iter().any(|(name, _)| name == "x-key");
+        if !has_key && question.method != "OPTIONS" {
+            return Ok(answer(401, &[("cache-control", "max-age=60")]));
+        }
+        let granted = [
+            ("access-control-allow-origin", APP),
+            ("access-control-allow-credentials", "true"),
+            ("access-control-allow-headers", "x-key"),
+        ];
+        Ok(answer(200, &granted))
+    });
+    assert!(!cached(&found), "{found:#?}");
+    let found = judged(call(), grants(&[APP], &[("vary", ""), ("cache-control", "max-age=60")]));
+    assert!(cached(&found), "{found:#?}");
+}
+
+/// The star's twin: everybody is named, and the credentials are another matter.
+#[test]
+fn who_is_named_without_credentials_hides_nobody_who_has_them() {
+    let suffix = "https://app.example.com.evil.test";
+    let foreign = "https://withcreds-doctor.example";
+    for (trusted, in_preflight, want) in [
+        (&[APP][..], false, vec![Severity::Info]),
+        (&[APP, suffix], false, vec![Severity::Critical, Severity::Info]),
+        (&[APP, "null"], false, vec![Severity::Critical, Severity::Info]),
+        (&[APP], true, vec![Severity::Error, Severity::Info]),
+    ] {
+        let put = Call { method: "PUT".to_owned(), ..call(APP, "https://api.example.com/items") };
+        let found = judged(put, |question| {
+            let asked = origin(question).unwrap_or_default();
+            let preflight = question.method == "OPTIONS" && asked == foreign && in_preflight;
+            let mut headers = vec![
+                ("vary", "Origin"),
+                ("access-control-allow-origin", asked),
+                ("access-control-allow-methods", "PUT"),
+                ("access-control-allow-headers", "content-type"),
+            ];
+            if trusted.contains(&asked) || preflight {
+                headers.push(("access-control-allow-credentials", "true"));
+            }
+            Ok(answer(200, &headers))
+        });
+        let ours = found.iter().filter(|f| f.code == "foreign-origin-allowed");
+        assert_eq!(ours.map(|f| f.severity).collect::<Vec<_>>(), want, "{trusted:?}: {found:#?}");
+    }
+}
+
+/// One exchange of a chain of redirects.
+fn hop(number: usize, url: &str, answer: Answer) -> Exchange {
+    let question = Question {
+        purpose: Purpose::Actual,
+        hop: number,
+        method: "GET".to_owned(),
+        address: Address::parse(url).expect("an address"),
+        headers: vec![("origin".to_owned(), APP.to_owned())],
+    };
+    Exchange { question, result: Ok(answer), peer: None, overlooked: None, millis: 1 }
+}
+
+/// The call and its redirects, each with its answer; nobody else asked.
+fn chain(call: Call, hops: &[(&str, Answer)]) -> Facts {
+    let all = hops.iter().enumerate();
+    let exchanges = all.map(|(number, (url, answer))| hop(number, url, answer.clone())).collect();
+    Facts { call, exchanges, address_given: false }
+}
+
+/// An answer that the page may read, with more headers.
+fn granted(status: u16, more: &[(&str, &str)]) -> Answer {
+    let grant =
+        [("access-control-allow-origin", APP), ("access-control-allow-credentials", "true")];
+    answer(status, &[&grant, more].concat())
+}
+
+#[test]
+fn a_login_that_is_called_leads_to_no_login() {
+    let url = "https://api.example.com/auth/login";
+    let slash = granted(301, &[("location", "/auth/login/")]);
+    let facts = chain(
+        call(APP, url),
+        &[(url, slash.clone()), ("https://api.example.com/auth/login/", granted(200, &[]))],
+    );
+    let found = judge(&facts);
+    assert_eq!(told(&found), Vec::<String>::new(), "{found:#?}");
+    let put = Call { method: "PUT".to_owned(), ..call(APP, "https://api.example.com/login") };
+    let found = judged(put, |_| Ok(granted(301, &[("location", "/login/")])));
+    let text = found.iter().find(|f| f.code == "preflight-redirect").map(|f| f.text.as_str());
+    assert!(text.is_some_and(|t| t.contains("only the last slash differs")), "{found:#?}");
+    // Who calls something else has met a login.
+    let items = "https://api.example.com/items";
+    let facts = chain(
+        call(APP, items),
+        &[
+            (items, granted(302, &[("location", "/login")])),
+            ("https://api.example.com/login", granted(200, &[])),
+        ],
+    );
+    assert_eq!(told(&judge(&facts)), ["warning idp-redirect-in-fetch"]);
+}
+
+/// The doctor looks on where a browser stopped; what it sees there is not what stopped the browser.
+#[test]
+fn the_answer_that_stopped_the_call_is_the_one_told_of() {
+    let (first, second) = ("https://api.example.com/items", "https://api.example.com/v2/items");
+    let facts = chain(
+        call(APP, first),
+        &[(first, answer(302, &[("location", "/v2/items")])), (second, granted(200, &[]))],
+    );
+    let found = judge(&facts);
+    assert_eq!(told(&found).len(), 1, "{found:#?}");
+    assert!(found[0].text.contains("No header of that answer speaks CORS"), "{found:#?}");
 }
 
 #[test]

@@ -17,7 +17,10 @@ enum Kept {
 impl Judge<'_> {
     pub(super) fn caches(&mut self) {
         let first = |purpose| self.facts.answer(purpose);
-        let (Some(page), Some(nobody)) = (first(Purpose::Actual), first(Purpose::NoOrigin)) else {
+        let again = first(Purpose::Again);
+        // The call alone carries the caller's headers: with them it is another question.
+        let call = first(Purpose::Actual).filter(|_| self.facts.call.headers.is_empty());
+        let (Some(page), Some(nobody)) = (call.or(again), first(Purpose::NoOrigin)) else {
             return;
         };
         // The stand-ins of a HEAD or an unsafe method are no answers to the same question.
@@ -25,7 +28,6 @@ impl Judge<'_> {
             return;
         }
         let foreign = first(Purpose::Stranger(Stranger::Foreign));
-        let again = first(Purpose::Again);
         let differs = |other: &Answer| grants(other) != grants(page);
         if again.is_some_and(|again| differs(again) && again.status == page.status) {
             let text = format!(
@@ -44,7 +46,7 @@ impl Judge<'_> {
             |answer: &&&Answer| !(answer.lists("vary", "origin") || answer.lists("vary", "*"));
         let all = [Some(page), Some(nobody), foreign];
         let lacking: Vec<_> = all.iter().flatten().filter(lacks).collect();
-        let kept = lacking.iter().map(|answer| kept(answer)).max();
+        let kept = lacking.iter().map(|answer| kept(answer, self.now_ms)).max();
         let severity = match kept {
             Some(Kept::Told) => Severity::Error,
             Some(Kept::Guessed) => Severity::Warning,
@@ -84,19 +86,31 @@ fn shown(answer: &Answer) -> String {
 }
 
 /// <https://httpwg.org/specs/rfc9111.html#response.cacheability>, as far as it matters here.
-fn kept(answer: &Answer) -> Kept {
-    let directive = |name: &str| {
-        let mut all = answer.lines("cache-control").flat_map(|line| line.split(','));
-        all.any(|d| d.trim().split('=').next().unwrap_or_default().eq_ignore_ascii_case(name))
-    };
-    let zero = ["max-age=0", "s-maxage=0"].iter().any(|d| answer.lists("cache-control", d));
-    if directive("no-store") || directive("no-cache") || zero {
+fn kept(answer: &Answer, now_ms: i64) -> Kept {
+    let directives = answer.lines("cache-control").flat_map(|line| line.split(',')).map(|d| {
+        let (name, value) = d.split_once('=').unwrap_or((d, ""));
+        (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"'))
+    });
+    let all: Vec<_> = directives.collect();
+    let has = |names: &[&str]| all.iter().any(|(name, _)| names.contains(&name.as_str()));
+    if has(&["no-store", "no-cache"]) {
         return Kept::No;
     }
-    if ["max-age", "s-maxage", "public", "immutable"].iter().any(|name| directive(name))
-        || answer.lines("expires").any(|value| value.contains("GMT"))
-    {
+    // Each kind of cache minds its own age, so one that is not zero is enough.
+    let mut ages = all.iter().filter(|(name, _)| ["max-age", "s-maxage"].contains(&name.as_str()));
+    if has(&["max-age", "s-maxage"]) {
+        let positive = ages.any(|(_, age)| age.parse::<u64>().is_ok_and(|age| age > 0));
+        return if positive { Kept::Told } else { Kept::No };
+    }
+    if has(&["public", "immutable"]) {
         return Kept::Told;
+    }
+    // What is no date is in the past: <https://httpwg.org/specs/rfc9111.html#field.expires>
+    if let Some(expires) = answer.lines("expires").next() {
+        let now = u64::try_from(now_ms).unwrap_or_default();
+        let now = std::time::UNIX_EPOCH + std::time::Duration::from_millis(now);
+        let later = httpdate::parse_http_date(expires.trim()).is_ok_and(|date| date > now);
+        return if later { Kept::Told } else { Kept::No };
     }
     let by_status =
         matches!(answer.status, 200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414);

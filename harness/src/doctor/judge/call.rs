@@ -62,11 +62,21 @@ impl Judge<'_> {
         }
     }
 
-    /// The answer that stopped the call: the last that it got.
-    fn stopped_by(&self, sees: &EngineSees) -> Option<&Answer> {
-        let last = |purpose| self.facts.of(purpose).filter_map(Exchange::answer).last();
+    /// The exchange that stopped the call: the last that the browser makes. The doctor may have
+    /// looked further.
+    fn stopped_at(&self, sees: &EngineSees) -> Option<&Exchange> {
+        let hop = sees.first.hops.as_ref()?.len().checked_sub(1)?;
+        let at = |purpose| {
+            let mut all = self.facts.of(purpose);
+            all.find(|exchange| exchange.question.hop == hop)
+        };
         let sent = sees.first.request_sent == Some(true);
-        if sent { last(Purpose::Actual) } else { last(Purpose::Preflight) }
+        let actual = if sent { at(Purpose::Actual) } else { None };
+        actual.or_else(|| at(Purpose::Preflight))
+    }
+
+    fn stopped_by(&self, sees: &EngineSees) -> Option<&Answer> {
+        self.stopped_at(sees).and_then(Exchange::answer)
     }
 
     /// Whether an answer without a single CORS header stopped the call: that is one fault, not one
@@ -119,7 +129,7 @@ impl Judge<'_> {
                 }
             }
             Code::PreflightRedirect | Code::RedirectHopWithoutCors | Code::IdpRedirectInFetch => {
-                if let Some(led) = self.led(preflight.is_some()) {
+                if let Some(led) = self.led(sees) {
                     text = format!("{text}. {led}");
                 }
             }
@@ -141,26 +151,22 @@ impl Judge<'_> {
         text
     }
 
-    /// Where the first redirect leads, and what is different there.
-    fn led(&self, preflight: bool) -> Option<String> {
-        let purpose = if preflight { Purpose::Preflight } else { Purpose::Actual };
-        let redirect = |exchange: &Exchange| {
-            let from = exchange.question.address.clone();
-            let to = from.follow(exchange.answer()?.location()?).ok()?;
-            Some((from, to))
-        };
-        let (from, to) = self.facts.of(purpose).find_map(redirect)?;
+    /// Where the redirect leads that stopped the call, and what is different there.
+    fn led(&self, sees: &EngineSees) -> Option<String> {
+        let exchange = self.stopped_at(sees)?;
+        let from = &exchange.question.address;
+        let to = from.follow(exchange.answer()?.location()?).ok()?;
         let rest = |address: &Address| {
             address.cache_key().split_once("://").map(|(_, rest)| rest.to_owned())
         };
-        let difference = if is_login_page(&to) {
-            ": a login page"
-        } else if rest(&from) == rest(&to) {
+        let difference = if rest(from) == rest(&to) {
             ": only the scheme differs, so call that"
-        } else if rest(&from).map(|rest| rest + "/") == rest(&to)
-            || rest(&from) == rest(&to).map(|rest| rest + "/")
+        } else if rest(from).map(|rest| rest + "/") == rest(&to)
+            || rest(from) == rest(&to).map(|rest| rest + "/")
         {
             ": only the last slash differs, so call that"
+        } else if self.is_led_to_login(&to) {
+            ": a login page"
         } else {
             ""
         };
@@ -170,12 +176,12 @@ impl Judge<'_> {
     /// An API call that ends on a login page, on whatever host.
     fn login(&mut self) {
         let hops = self.facts.of(Purpose::Actual).filter(|e| e.question.hop > 0);
-        let login = hops.map(|e| &e.question.address).find(|a| is_login_page(a)).cloned();
+        let login = hops.map(|e| &e.question.address).find(|a| self.is_led_to_login(a)).cloned();
         let redirect = self
             .facts
             .answer(Purpose::Actual)
             .and_then(|answer| self.facts.call.address.follow(answer.location()?).ok());
-        let Some(login) = login.or_else(|| redirect.filter(is_login_page)) else {
+        let Some(login) = login.or_else(|| redirect.filter(|to| self.is_led_to_login(to))) else {
             return;
         };
         if self.has(Code::IdpRedirectInFetch.id()) {
@@ -187,6 +193,11 @@ impl Judge<'_> {
             login.cache_key()
         );
         self.say(Code::IdpRedirectInFetch.id(), severity, text);
+    }
+
+    /// Whoever calls a login's own address is led to no login that they did not ask for.
+    fn is_led_to_login(&self, to: &Address) -> bool {
+        is_login_page(to) && !is_login_page(&self.facts.call.address)
     }
 }
 

@@ -26,22 +26,22 @@ impl Judge<'_> {
                 None => (self.grant(Purpose::Stranger(Stranger::Foreign)), ""),
             },
         };
+        let named = foreign.is_some();
         if let Some(Grant { origin, credentials }) = foreign {
-            // Whoever lets everybody in lets every look-alike in: one cause, one finding.
             if credentials {
                 let text = format!(
                     "{} lets every origin read its answers with the cookies of the user who looks at it: {origin}, which nobody can have listed, was named and granted credentials{only}. Any website can read what your users can read",
                     self.host()
                 );
                 self.say(CODE, Severity::Critical, text);
-            } else {
-                let text = format!(
-                    "{} names whatever origin asks ({origin}), without credentials: as good as *",
-                    self.host()
-                );
-                self.say(CODE, Severity::Info, text);
+                // Whoever lets everybody in lets every look-alike in: one cause, one finding.
+                return;
             }
-            return;
+            let text = format!(
+                "{} names whatever origin asks ({origin}), without credentials: as good as *",
+                self.host()
+            );
+            self.say(CODE, Severity::Info, text);
         }
         let page_is_here = self.facts.call.page.is_loopback();
         let https = self.facts.call.page.scheme() == Scheme::Https;
@@ -56,6 +56,10 @@ impl Judge<'_> {
             else {
                 continue;
             };
+            // Said already, of everybody.
+            if named && !credentials {
+                continue;
+            }
             let (severity, why) = match stranger {
                 Stranger::Null if credentials => (
                     Severity::Critical,
@@ -105,8 +109,12 @@ impl Judge<'_> {
             && answer.names(origin)
             && answer.agrees_to_credentials()
         {
+            let answers = match self.grant(Purpose::Stranger(Stranger::Foreign)) {
+                Some(_) => "grants its answers without credentials",
+                None => "refuses its answers",
+            };
             let text = format!(
-                "{} refuses {origin} in its answers and grants it the preflight: any website can send {} with the user's cookies, where SameSite does not stop them",
+                "{} {answers} to {origin} and grants it the preflight with credentials: any website can send {} with the user's cookies, where SameSite does not stop them",
                 self.host(),
                 self.facts.call.method
             );
