@@ -1,8 +1,9 @@
 //! Asks all questions of a plan, one after the other, and follows redirects by hand.
 
 use crate::doctor::plan::{actual_question, preflight_question};
-use crate::doctor::{Answer, Call, Client, Exchange, Facts, Purpose, REDIRECTS, plan};
-use crate::scenario::Address;
+use crate::doctor::{Answer, Call, Client, Exchange, Facts, Purpose, REDIRECTS, plan, predictions};
+use crate::oracle::Profile;
+use crate::scenario::{Address, Engine};
 
 /// Asks. `tell` hears of every exchange as soon as it is over.
 pub async fn examine(call: Call, client: &Client, mut tell: impl FnMut(&Exchange)) -> Facts {
@@ -63,13 +64,10 @@ async fn follow(
         if cross && call.preflight().is_some() {
             let exchange = client.ask(preflight_question(&call, &call.address, &origin, hop)).await;
             tell(&exchange);
-            let passes = exchange.answer().is_some_and(|answer| {
-                let allows = answer.lines("access-control-allow-origin").next().is_some();
-                (200..=299).contains(&answer.status) && allows
-            });
             facts.exchanges.push(exchange);
-            // A browser stops here, and the caller's headers are not for everybody.
-            if !passes {
+            // Where every browser stops, so does the doctor: the caller's headers are not for
+            // everybody.
+            if !goes_on(facts, hop) {
                 return;
             }
         }
@@ -79,4 +77,16 @@ async fn follow(
         next = exchange.answer().and_then(|answer| leads(&call.address, answer));
         facts.exchanges.push(exchange);
     }
+}
+
+/// Whether any engine sends its request of this hop, as far as is known by now.
+fn goes_on(facts: &Facts, hop: usize) -> bool {
+    let profiles: Vec<_> =
+        Engine::ALL.into_iter().filter_map(|engine| Profile::of(engine).ok()).collect();
+    // The time decides about cookies alone, and no cookie about a preflight.
+    predictions(facts, &profiles, 0).iter().any(|sees| {
+        let hop = sees.first.hops.as_deref().unwrap_or_default().get(hop);
+        let origin = hop.and_then(|hop| hop.origin_header.as_ref());
+        origin.is_some_and(|origin| origin.0.is_some())
+    })
 }

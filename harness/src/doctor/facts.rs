@@ -155,6 +155,30 @@ impl Facts {
         self.exchanges.iter().filter(move |e| e.question.purpose == purpose)
     }
 
+    /// Questions beside the call from whose answers nothing is learnt: there is none, or somebody
+    /// in front who speaks no CORS refuses to pass them on.
+    pub fn unanswered(&self) -> impl Iterator<Item = &Exchange> {
+        self.exchanges.iter().filter(|exchange| self.is_unanswered(exchange))
+    }
+
+    fn is_unanswered(&self, exchange: &Exchange) -> bool {
+        if matches!(exchange.question.purpose, Purpose::Preflight | Purpose::Actual) {
+            return false;
+        }
+        let Some(answer) = exchange.answer() else { return true };
+        let status = self.answer(Purpose::Actual).map(|call| call.status);
+        // What the call itself got is the server's answer to everybody.
+        matches!(answer.status, 429 | 503)
+            && status != Some(answer.status)
+            && !answer.headers.iter().any(|(name, _)| name.starts_with("access-control-"))
+    }
+
+    /// As [`Self::answer`], where something is learnt from it.
+    #[must_use]
+    pub fn learnt(&self, purpose: Purpose) -> Option<&Answer> {
+        self.of(purpose).filter(|e| !self.is_unanswered(e)).find_map(Exchange::answer)
+    }
+
     /// The first answer to a question of this purpose.
     #[must_use]
     pub fn answer(&self, purpose: Purpose) -> Option<&Answer> {

@@ -7,6 +7,7 @@ mod errors;
 mod lists;
 mod reach;
 mod strangers;
+mod unanswered;
 
 use serde::Serialize;
 
@@ -78,6 +79,7 @@ pub fn findings(
     judge.caches();
     judge.cookies();
     judge.lists();
+    judge.unanswered();
     let mut found = judge.found;
     found.sort_by_key(|finding| (finding.severity, !finding.not_cors));
     found

@@ -1,11 +1,13 @@
 //! What was seen, as a scenario: the oracle then says what each engine makes of it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::doctor::{Answer, Exchange, Facts, Purpose, SeenCookie, Trouble};
+use crate::doctor::{Answer, Exchange, Facts, Purpose, REDIRECTS, SeenCookie, Trouble};
 use crate::oracle::{self, Profile, predict};
 use crate::scenario::{
-    self, Backend, Engine, Fault, Loaded, Outcome, PlantedCookie, Route, Scenario, Step,
+    self, Address, Backend, Engine, Fault, Loaded, Outcome, PlantedCookie, Route, Scenario, Step,
     ThirdPartyCookies, understand,
 };
 
@@ -36,10 +38,16 @@ pub fn scenario(facts: &Facts) -> Scenario {
     replayed(facts, &chain)
 }
 
-/// What each engine makes of it; nothing where the chain of redirects was not followed to its end.
+/// What each engine makes of it; nothing of an engine that follows more redirects than the doctor.
 #[must_use]
 pub fn predictions(facts: &Facts, profiles: &[&Profile], now_ms: i64) -> Vec<EngineSees> {
-    if facts.leads_further() { Vec::new() } else { play(scenario(facts), profiles, now_ms) }
+    let known = |outcome: &Outcome| {
+        let hops = outcome.hops.as_ref().map_or(0, Vec::len);
+        hops <= REDIRECTS + 1 || !facts.leads_further()
+    };
+    let mut sees = play(scenario(facts), profiles, now_ms);
+    sees.retain(|sees| known(&sees.first) && known(&sees.second));
+    sees
 }
 
 /// What each engine makes of a single answer, be it to a preflight or to a request.
@@ -99,6 +107,7 @@ fn replayed(facts: &Facts, exchanges: &[&Exchange]) -> Scenario {
         SeenCookie::Named(_) => None,
     });
     let mut backends: Vec<Backend> = Vec::new();
+    let places = places(exchanges);
     for exchange in exchanges {
         let origin = exchange.question.address.origin().text();
         let index = backends.iter().position(|backend| backend.origin == origin);
@@ -106,7 +115,7 @@ fn replayed(facts: &Facts, exchanges: &[&Exchange]) -> Scenario {
             backends.push(Backend { origin: origin.to_owned(), ..Backend::default() });
             backends.len() - 1
         });
-        record(&mut backends[index], exchange);
+        record(&mut backends[index], exchange, &places);
     }
     Scenario {
         schema: 1,
@@ -123,10 +132,56 @@ fn replayed(facts: &Facts, exchanges: &[&Exchange]) -> Scenario {
     }
 }
 
-fn record(backend: &mut Backend, exchange: &Exchange) {
-    let path = exchange.question.address.path();
+/// Where each hop is in the scenario: at its own path, or beside it if another hop has that. Routes
+/// know no query, and one address may answer twice in two ways.
+fn places(exchanges: &[&Exchange]) -> BTreeMap<usize, Address> {
+    let mut places: BTreeMap<usize, Address> = BTreeMap::new();
+    for exchange in exchanges {
+        let (hop, address) = (exchange.question.hop, &exchange.question.address);
+        if places.contains_key(&hop) {
+            continue;
+        }
+        let is_taken =
+            |place: &Address| place.origin() == address.origin() && place.path() == address.path();
+        let taken = places.values().any(is_taken);
+        let place = if taken { beside(address, &hop.to_string()) } else { None };
+        places.insert(hop, place.unwrap_or_else(|| address.clone()));
+    }
+    places
+}
+
+/// A path of its own under an address, where cookies with that path travel as well.
+fn beside(address: &Address, name: &str) -> Option<Address> {
+    let (origin, path) = (address.origin().text(), address.path());
+    let slash = if path.ends_with('/') { "" } else { "/" };
+    Address::parse(&format!("{origin}{path}{slash}~{name}"))
+}
+
+/// Where a redirect leads in the scenario, if that is not where it says.
+fn leads(exchange: &Exchange, places: &BTreeMap<usize, Address>) -> Option<String> {
+    let question = &exchange.question;
+    let to = question.address.follow(exchange.answer()?.location()?).ok()?;
+    if question.purpose != Purpose::Actual || to.has_credentials() {
+        return None;
+    }
+    let place = match places.get(&(question.hop + 1)) {
+        Some(place) => place.clone(),
+        // Nobody asked there: a hop that can be told from the others, whoever answers it.
+        None if question.hop >= REDIRECTS => beside(places.get(&question.hop)?, "further")?,
+        None => return None,
+    };
+    (place.origin() != to.origin() || place.path() != to.path()).then(|| place.text().to_owned())
+}
+
+fn record(backend: &mut Backend, exchange: &Exchange, places: &BTreeMap<usize, Address>) {
+    let question = &exchange.question;
+    let path = places.get(&question.hop).unwrap_or(&question.address).path();
     let answer = match &exchange.result {
-        Ok(answer) => written(answer),
+        Ok(answer) => {
+            let mut answer = written(answer);
+            answer.redirect = leads(exchange, places).or(answer.redirect);
+            answer
+        }
         Err(trouble) => {
             // A backend that fails has no answers.
             backend.routes.clear();
@@ -146,10 +201,15 @@ fn record(backend: &mut Backend, exchange: &Exchange) {
         backend.routes.len() - 1
     });
     let route = &mut backend.routes[index];
-    if exchange.question.method == "OPTIONS" {
-        route.preflight = Some(answer);
-    } else {
-        route.actual = Some(answer);
+    match question.purpose {
+        Purpose::Preflight | Purpose::JsonPreflight | Purpose::StrangerPreflight => {
+            route.preflight = Some(answer);
+        }
+        _ => {
+            route.actual = Some(answer);
+            // Without the word it would be answered as preflights are.
+            route.method = (question.method == "OPTIONS").then(|| "OPTIONS".to_owned());
+        }
     }
 }
 

@@ -108,10 +108,15 @@ pub fn human(
     }
     engines(&mut out, facts, sees, relation);
     let _ = writeln!(out);
+    let verdict = if facts.unanswered().next().is_some() {
+        "Nothing wrong was seen, and not everything was answered.".to_owned()
+    } else {
+        paint.green("Nothing is wrong.")
+    };
     if findings.is_empty() {
-        let _ = writeln!(out, "{}", paint.green("Nothing is wrong."));
+        let _ = writeln!(out, "{verdict}");
     } else if findings.iter().all(|finding| finding.severity == Severity::Info) {
-        let _ = writeln!(out, "{} Worth knowing:", paint.green("Nothing is wrong."));
+        let _ = writeln!(out, "{verdict} Worth knowing:");
     } else {
         let _ = writeln!(out, "Findings");
     }

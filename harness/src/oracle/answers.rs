@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::oracle::service::{Call, Sessions};
-use crate::scenario::{Answer, Case, Fault, Origin, Script, Server, ServerKind};
+use crate::scenario::{Answer, Case, Fault, Origin, Route, Script, Server, ServerKind};
 
 /// One answer as it comes over the wire.
 #[derive(Debug, Clone, Default)]
@@ -81,8 +81,12 @@ fn is_framed(case: &Case, origin: &Origin) -> bool {
 fn scripted<'a>(script: &'a Script, call: &Call<'_>) -> Response<'a> {
     let of_path = script.routes.iter().filter(|route| route.path == call.address.path());
     let answer = if call.is_options() {
+        // An OPTIONS that is no preflight has an answer of its own only where a route says so.
+        let is_own =
+            |route: &&Route| call.preflight.is_none() && route.method.as_deref() == Some("OPTIONS");
+        let mut own = of_path.clone().filter(is_own).filter_map(|route| route.actual.as_ref());
         let mut routes = of_path.clone().filter_map(|route| route.preflight.as_ref());
-        routes.next().or(script.preflight.as_ref())
+        own.next().or_else(|| routes.next()).or(script.preflight.as_ref())
     } else {
         let mut routes = of_path
             .filter(|route| route.method.as_ref().is_none_or(|method| method == call.method))

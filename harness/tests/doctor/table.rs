@@ -287,6 +287,93 @@ fn the_answer_that_stopped_the_call_is_the_one_told_of() {
     assert!(found[0].text.contains("No header of that answer speaks CORS"), "{found:#?}");
 }
 
+/// A redirect to the same path with another query is another answer.
+#[test]
+fn each_hop_has_an_answer_of_its_own() {
+    let url = "https://api.example.com/items";
+    let again = "https://api.example.com/items?checked=1";
+    let onward = |to: &str| granted(302, &[("location", to)]);
+    let bare = |status| answer(status, &[("content-type", "text/html")]);
+    for (case, hops, want) in [
+        ("all well", vec![(url, onward(again)), (again, granted(200, &[]))], None),
+        ("the second bare", vec![(url, onward(again)), (again, bare(200))], Some("error")),
+        (
+            "the first bare",
+            vec![(url, answer(302, &[("location", again)])), (again, granted(200, &[]))],
+            Some("error"),
+        ),
+        ("the same again", vec![(url, onward(url)), (url, bare(200))], Some("error")),
+    ] {
+        let facts = chain(call(APP, url), &hops);
+        let gravest = judge(&facts).into_iter().find(|f| f.severity != Severity::Info);
+        assert_eq!(gravest.as_ref().map(|f| f.severity.text()), want, "{case}: {gravest:#?}");
+    }
+}
+
+#[test]
+fn a_call_by_options_is_not_its_own_preflight() {
+    let options = || Call { method: "OPTIONS".to_owned(), ..call(APP, "https://api.example.com/") };
+    let is_preflight =
+        |q: &Question| q.headers.iter().any(|(n, _)| n == "access-control-request-method");
+    let grant = granted(200, &[("access-control-allow-methods", "OPTIONS")]);
+    let found =
+        judged(options(), |q| Ok(if is_preflight(q) { grant.clone() } else { answer(200, &[]) }));
+    assert_eq!(told(&found), ["error cors-only-on-preflight"], "{found:#?}");
+    let found =
+        judged(options(), |q| Ok(if is_preflight(q) { answer(401, &[]) } else { grant.clone() }));
+    assert_eq!(told(&found).first().map(String::as_str), Some("error preflight-auth-401"));
+}
+
+/// Six redirects: what a browser meets before the last of them is known.
+#[test]
+fn of_a_chain_without_end_its_beginning_is_told() {
+    let url = |n: usize| format!("https://api.example.com/{n}");
+    let facts = |first: Answer, last: &str| {
+        let to = |n: usize| if n == 5 { last.to_owned() } else { url(n + 1) };
+        let answers = (0..6)
+            .map(|n| if n == 0 { first.clone() } else { granted(302, &[("location", &to(n))]) });
+        let all: Vec<_> = (0..6).map(url).zip(answers).collect();
+        let hops: Vec<_> = all.iter().map(|(url, answer)| (url.as_str(), answer.clone())).collect();
+        chain(call(APP, &url(0)), &hops)
+    };
+    let bare = answer(302, &[("location", &url(1))]);
+    let known = granted(302, &[("location", &url(1))]);
+    for last in ["/6", "https://elsewhere.example/"] {
+        let found = told(&judge(&facts(bare.clone(), last)));
+        assert!(found[0].starts_with("error ") && found.len() == 2, "{found:?}");
+        assert_eq!(found[1], "warning redirect-loop");
+        assert_eq!(told(&judge(&facts(known.clone(), last))), ["warning redirect-loop"]);
+    }
+}
+
+/// A limit that sets in while the doctor asks.
+#[test]
+fn what_was_not_answered_is_not_known() {
+    let limited = |from: usize, refusal: Result<Answer, Trouble>| {
+        let asked = std::cell::Cell::new(0);
+        let serve = grants(&[APP], &[]);
+        let call = call(APP, "https://api.example.com/items");
+        let result = move |question: &Question| {
+            asked.set(asked.get() + 1);
+            if asked.get() < from { serve(question) } else { refusal.clone() }
+        };
+        judged(call, result)
+    };
+    for (refusal, why) in [
+        (Ok(answer(429, &[])), "429"),
+        (Ok(answer(503, &[])), "503"),
+        (Err(Trouble::Closed), "the connection ended"),
+    ] {
+        let found = limited(5, refusal.clone());
+        assert_eq!(told(&found), ["info foreign-origin-allowed"], "{found:#?}");
+        let text = &found[0].text;
+        assert!(text.contains(why) && text.contains("who else may read is not known"), "{text}");
+    }
+    // A limit that speaks CORS hides nothing.
+    let spoken = limited(5, Ok(granted(429, &[])));
+    assert!(!spoken.iter().any(|f| f.text.contains("not known")), "{spoken:#?}");
+}
+
 #[test]
 fn cookies_by_engine() {
     let cookie = |line: &str| vec![SeenCookie::parse(line)];

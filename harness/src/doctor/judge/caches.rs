@@ -16,7 +16,7 @@ enum Kept {
 
 impl Judge<'_> {
     pub(super) fn caches(&mut self) {
-        let first = |purpose| self.facts.answer(purpose);
+        let first = |purpose| self.facts.learnt(purpose);
         let again = first(Purpose::Again);
         // The call alone carries the caller's headers: with them it is another question.
         let call = first(Purpose::Actual).filter(|_| self.facts.call.headers.is_empty());
