@@ -30,3 +30,5 @@ pub mod report;
 pub mod results;
 pub mod scenario;
 pub mod verdict;
+
+mod redact;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use withcreds_harness::doctor::{
     Call, Client, Exchange, Purpose, REDIRECTS, Resolve, SeenCookie, Severity, TrustError,
-    document, examine, findings, human, plan, predictions,
+    document, examine, findings, human, plan, predictions, shown_address,
 };
 use withcreds_harness::oracle::{Profile, RelationReport, is_settable, normalized_method, relate};
 use withcreds_harness::scenario::{Address, Credentials};
@@ -216,7 +216,8 @@ fn announce(call: &Call) {
             }
             _ => String::new(),
         };
-        eprintln!("  {:<7} {}{whose}{set}", question.method, question.address.cache_key());
+        let address = shown_address(question.address.cache_key());
+        eprintln!("  {:<7} {address}{whose}{set}", question.method);
     }
 }
 

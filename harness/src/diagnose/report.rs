@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::diagnose::replay::question;
 use crate::diagnose::{Diagnosis, Line, Recording, Script};
-use crate::doctor::{Paint, shown, told, wrapped};
+use crate::doctor::{Paint, of_request, told, wrapped};
 use crate::oracle::{Finding, Prediction, Profile};
 
 /// What no recording of this kind shows.
@@ -26,7 +26,7 @@ pub fn document(recording: &Recording, found: &[Diagnosis], calls: usize) -> Val
                 "page": call.page.text(),
                 "url": call.address.text(),
                 "method": call.method,
-                "headers": shown(&call.headers),
+                "headers": of_request(&call.headers),
                 "credentials": call.credentials,
             },
             "times": diagnosis.times,
@@ -121,7 +121,7 @@ pub fn line_document(
             "page": call.page.text(),
             "url": call.address.text(),
             "method": call.method,
-            "headers": shown(&call.headers),
+            "headers": of_request(&call.headers),
             "credentials": call.credentials,
         },
         "preflight": call.is_cross_origin().then(|| call.preflight()).flatten(),

@@ -17,6 +17,7 @@
 //! | `judge.rs`, `judge/` | [`findings`]: facts and predictions → what is wrong |
 //! | `mend.rs` | the mend for the server that answered, if it names itself |
 //! | `report.rs` | the answer for people and for programs |
+//! | `secrets.rs` | [`shown_address`]: what is left out of it |
 //!
 //! **Invariant**: `client.rs`, `trust.rs` and `examine.rs` alone touch the network; everything else
 //! is a function of facts, and the time is passed in.
@@ -30,6 +31,7 @@ mod mend;
 mod plan;
 mod replay;
 mod report;
+mod secrets;
 mod trust;
 
 pub use call::{Call, SeenCookie};
@@ -39,6 +41,8 @@ pub use facts::{Answer, Exchange, Facts, TlsFault, Trouble};
 pub use judge::{Finding, Severity, findings};
 pub use plan::{Purpose, Question, REDIRECTS, Stranger, plan};
 pub use replay::{EngineSees, predictions, scenario};
-pub(crate) use report::{Paint, SECRET, shown, told, wrapped};
+pub(crate) use report::{Paint, told, wrapped};
 pub use report::{document, human};
+pub use secrets::shown_address;
+pub(crate) use secrets::{SECRET, of_request};
 pub use trust::TrustError;

@@ -4,14 +4,13 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::doctor::{Answer, EngineSees, Exchange, Facts, Finding, Purpose, Severity, replay};
+use crate::doctor::{
+    Answer, EngineSees, Exchange, Facts, Finding, Purpose, Severity, secrets, shown_address,
+};
 use crate::oracle::RelationReport;
 
 /// Where lines are broken.
 const WIDTH: usize = 100;
-/// Words in the names of headers whose values are nobody's business.
-pub(crate) const SECRET: [&str; 7] =
-    ["auth", "cookie", "csrf", "key", "secret", "session", "token"];
 
 /// The document of `--format json`.
 #[must_use]
@@ -26,10 +25,10 @@ pub fn document(
         "schema": 1,
         "call": {
             "page": call.page.text(),
-            "url": call.address.text(),
+            "url": shown_address(call.address.text()),
             "method": call.method,
             "sent_method": call.sent_method(),
-            "headers": shown(&call.headers),
+            "headers": secrets::of_request(&call.headers),
             "credentials": call.credentials,
         },
         "findings": findings,
@@ -46,34 +45,17 @@ fn exchange(exchange: &Exchange) -> Value {
         "hop": question.hop,
         "request": {
             "method": question.method,
-            "url": question.address.text(),
-            "headers": shown(&question.headers),
+            "url": shown_address(question.address.text()),
+            "headers": secrets::of_request(&question.headers),
         },
         "response": exchange.answer().map(|answer| json!({
             "status": answer.status,
-            "headers": shown(&answer.headers),
+            "headers": secrets::of_answer(&answer.headers),
         })),
         "trouble": exchange.result.as_ref().err().map(ToString::to_string),
         "peer": exchange.peer,
         "millis": exchange.millis,
     })
-}
-
-/// Headers with their values, secrets left out.
-pub(crate) fn shown(headers: &[(String, String)]) -> Vec<[String; 2]> {
-    let hidden = |name: &str, value: &str| {
-        let lower = name.to_ascii_lowercase();
-        if lower == "set-cookie" {
-            replay::redacted(value)
-        } else if lower.starts_with("access-control-") || lower == "www-authenticate" {
-            value.to_owned()
-        } else if SECRET.iter().any(|word| lower.contains(word)) {
-            "***".to_owned()
-        } else {
-            value.to_owned()
-        }
-    };
-    headers.iter().map(|(name, value)| [name.clone(), hidden(name, value)]).collect()
 }
 
 /// The report for people.
@@ -93,7 +75,7 @@ pub fn human(
         out,
         "{} {} for {}, credentials {}",
         paint.bold(&call.method),
-        paint.bold(call.address.text()),
+        paint.bold(&shown_address(call.address.text())),
         paint.bold(call.page.text()),
         credentials.as_str().unwrap_or_default()
     );
@@ -140,11 +122,11 @@ fn asked(exchange: &Exchange) -> String {
         Ok(answer) => format!("{}{}", answer.status, grants(question.purpose, answer)),
         Err(trouble) => trouble.to_string(),
     };
-    let path = question.address.text().splitn(4, '/').nth(3).unwrap_or_default();
+    let address = shown_address(question.address.cache_key());
     let place = if question.hop == 0 {
-        format!("/{path}")
+        format!("/{}", address.splitn(4, '/').nth(3).unwrap_or_default())
     } else {
-        question.address.cache_key().to_owned()
+        address
     };
     format!("{what:<30} {:<7} {place}  {end}", question.method)
 }
@@ -157,7 +139,10 @@ fn grants(purpose: Purpose, answer: &Answer) -> String {
         ("access-control-allow-credentials", "credentials"),
         ("vary", "vary"),
     ] {
-        let lines: Vec<_> = answer.lines(name).collect();
+        let hide = |line: &str| {
+            if name == "location" { shown_address(line) } else { line.to_owned() }
+        };
+        let lines: Vec<_> = answer.lines(name).map(hide).collect();
         if !lines.is_empty() && (name != "vary" || purpose != Purpose::Preflight) {
             let _ = write!(out, ", {short} {}", lines.join(" | "));
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::browser::{BrowserEvidence, Leg};
 use crate::lab::WireExchange;
 use crate::prove::{Control, Judgement, Observed, PageView, Proof, Verdict, must_break};
-use crate::report::redact;
+use crate::redact::redact;
 
 /// The whole proof as one document (`"schema": 1`).
 #[must_use]

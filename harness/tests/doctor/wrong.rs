@@ -392,6 +392,35 @@ fn a_limit_that_sets_in_is_no_all_clear() {
 }
 
 #[test]
+fn no_secret_is_printed() {
+    let port = raw(|head| {
+        let grant = grant(head);
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let next = if path.starts_with("/login") {
+            ""
+        } else {
+            "location: /login?code=s3cret#token=s3cret\r\n"
+        };
+        let status = if next.is_empty() { "200 OK" } else { "302 Found" };
+        format!(
+            "HTTP/1.1 {status}\r\n{next}{grant}set-cookie: sid=s3cret; Path=/\r\ncontent-length: 0\r\n\r\n"
+        )
+    });
+    let url = format!("http://api.example.com:{port}/items?api_key=s3cret#s3cret");
+    let resolve = format!("api.example.com:{port}:127.0.0.1");
+    for (format, method) in [("human", "GET"), ("json", "GET"), ("human", "PUT"), ("json", "PUT")] {
+        let args = [&url, "--origin", PAGE, "--resolve", &resolve, "--format", format];
+        let more = ["--method", method, "--header", "X-Tenant: s3cret"];
+        let said = doctor(&[&args[..], &more[..]].concat());
+        assert!(said.out.contains("/login?code=***"), "{}", said.out);
+        assert!(said.err.contains("/items?api_key=***"), "{}", said.err);
+        for text in [&said.out, &said.err] {
+            assert!(!text.contains("s3cret"), "{format} {method}: {text}");
+        }
+    }
+}
+
+#[test]
 fn redirects_go_on_for_ever_and_the_doctor_does_not() {
     let port = raw(|head| {
         let path = head.split(' ').nth(1).unwrap_or("/").to_owned();

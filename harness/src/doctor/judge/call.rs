@@ -2,7 +2,7 @@
 
 use crate::catalogue::is_login;
 use crate::doctor::judge::{Judge, Severity, error};
-use crate::doctor::{Answer, EngineSees, Exchange, Purpose};
+use crate::doctor::{Answer, EngineSees, Exchange, Purpose, shown_address};
 use crate::oracle::{self, Code};
 use crate::scenario::{Address, Credentials, Engine};
 
@@ -170,7 +170,7 @@ impl Judge<'_> {
         } else {
             ""
         };
-        Some(format!("It leads to {}{difference}", to.cache_key()))
+        Some(format!("It leads to {}{difference}", shown_address(to.cache_key())))
     }
 
     /// An API call that ends on a login page, on whatever host.
@@ -190,7 +190,7 @@ impl Judge<'_> {
         let severity = if self.works() { Severity::Warning } else { Severity::Error };
         let text = format!(
             "the call is redirected to a login page, {}: whoever is not logged in gets no 401 that a script could see",
-            login.cache_key()
+            shown_address(login.cache_key())
         );
         self.say(Code::IdpRedirectInFetch.id(), severity, text);
     }
