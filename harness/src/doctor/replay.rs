@@ -108,15 +108,18 @@ fn replayed(facts: &Facts, exchanges: &[&Exchange]) -> Scenario {
         SeenCookie::Named(_) => None,
     });
     let mut backends: Vec<Backend> = Vec::new();
-    let places = places(exchanges);
-    for exchange in exchanges {
-        let origin = exchange.question.address.origin().text();
-        let index = backends.iter().position(|backend| backend.origin == origin);
-        let index = index.unwrap_or_else(|| {
-            backends.push(Backend { origin: origin.to_owned(), ..Backend::default() });
-            backends.len() - 1
-        });
-        record(&mut backends[index], exchange, &places);
+    // A recording holds other calls before this one.
+    for chain in exchanges.chunk_by(|one, next| is_of_one_chain(one, next)) {
+        let places = places(chain);
+        for exchange in chain {
+            let origin = exchange.question.address.origin().text();
+            let index = backends.iter().position(|backend| backend.origin == origin);
+            let index = index.unwrap_or_else(|| {
+                backends.push(Backend { origin: origin.to_owned(), ..Backend::default() });
+                backends.len() - 1
+            });
+            record(&mut backends[index], exchange, &places);
+        }
     }
     Scenario {
         schema: 1,
@@ -131,6 +134,13 @@ fn replayed(facts: &Facts, exchanges: &[&Exchange]) -> Scenario {
         backends,
         steps: vec![step.clone(), step],
     }
+}
+
+/// Whether an exchange belongs to the same call and its redirects as the one before it.
+fn is_of_one_chain(one: &Exchange, next: &Exchange) -> bool {
+    let (one, next) = (&one.question, &next.question);
+    next.hop == one.hop + 1
+        || next.hop == one.hop && next.address.cache_key() == one.address.cache_key()
 }
 
 /// Where each hop is in the scenario: at its own path, or beside it if another hop has that. Routes
