@@ -383,7 +383,8 @@ impl<'i> Section<'_, 'i> {
             Err(error) => {
                 let reason = format!("cannot read the file that it names: {error}");
                 let mend = "check the path and its permissions";
-                self.fault(key, Some(variable.text), "secret_unreadable", &reason, mend);
+                // Its value is not shown: it may be the secret itself, where a path belongs.
+                self.fault(key, None, "secret_unreadable", &reason, mend);
                 None
             }
         }

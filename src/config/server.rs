@@ -292,6 +292,15 @@ fn read_tls(s: &mut Section<'_, '_>, folder: &Path, http2: bool) -> Option<Tls> 
             return None;
         }
     };
+    for (name, path) in [("cert", &cert), ("key", &key)] {
+        // Not a path, but what should be in the file: no message may show it.
+        let text = path.to_string_lossy();
+        if text.contains("-----BEGIN") || text.contains(['\n', '\r']) {
+            let mend = "write it to a file that only the service can read, and name that file";
+            s.fault(name, None, "tls_not_a_path", "this is no path of a file", mend);
+            return None;
+        }
+    }
     match Tls::read(TlsFiles { cert: folder.join(cert), key: folder.join(key), http2 }) {
         Ok(tls) => Some(tls),
         Err(error) => {

@@ -394,6 +394,11 @@ fn refusals() {
             ("[server]", "[server]\ntls.cert = \"a\"\ntls.key = \"b\""),
             "tls_unreadable",
         ),
+        (
+            "the key itself",
+            ("[server]", "[server]\ntls.cert = \"a\"\ntls.key = \"-----BEGIN PRIVATE KEY-----\""),
+            "tls_not_a_path",
+        ),
         ("no streams", ("[server]", "[server]\nhttp2.max_streams = 0"), "out_of_range"),
         ("no users file", ("peers-users.toml", "nowhere.toml"), "users_file_bad"),
         ("no users in it", ("peers-users.toml", "peers.toml"), "users_file_bad"),

@@ -57,6 +57,10 @@ impl Protocols {
     }
 }
 
+/// Of each stream's headers, however much `head_bytes` allows a whole HTTP/1 connection: a hundred
+/// streams hold as many lists at once, and HPACK lets a sender say them in few bytes.
+const MAX_LIST: usize = 16 << 10;
+
 fn either(config: &Http2Config, limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut either = auto::Builder::new(TokioExecutor::new());
     either.http1().max_buf_size(limits.head_bytes).writev(false);
@@ -65,7 +69,7 @@ fn either(config: &Http2Config, limits: &ServerLimits) -> auto::Builder<TokioExe
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.max_streams)
         .max_pending_accept_reset_streams(config.max_resets)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.head_bytes.min(MAX_LIST)).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
