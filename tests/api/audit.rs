@@ -1,5 +1,4 @@
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
@@ -7,37 +6,16 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::support::{Client, EVIL, TestApp};
 
 /// Everything that this process logs, other tests included.
-#[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Memory {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Memory {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Sent by the clients of this test alone.
 const CLIENT: &str = "198.51.100.77";
 
 #[tokio::test]
 async fn each_security_event_is_one_line_and_no_line_holds_a_secret() {
-    let memory = Memory::default();
     tracing_subscriber::fmt()
         .json()
-        .with_writer(memory.clone())
+        .with_writer(|| LOG.make_writer())
         .with_max_level(tracing::Level::TRACE)
         .init();
 
@@ -68,7 +46,7 @@ async fn each_security_event_is_one_line_and_no_line_holds_a_secret() {
     third.send("DELETE", "/api/auth/sessions?except=current", &mine, "").await;
     third.send("POST", "/api/auth/logout", &mine, "").await;
 
-    let log = String::from_utf8_lossy(&memory.0.lock().expect("no panic")).into_owned();
+    let log = String::from_utf8_lossy(&LOG.lock().expect("no panic")).into_owned();
     let lines: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON lines"))

@@ -1,5 +1,4 @@
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use http::StatusCode;
 use tracing_subscriber::fmt::MakeWriter;
@@ -8,34 +7,13 @@ use crate::provider::{CLIENT_SECRET, Fault};
 use crate::support::TestApp;
 
 /// Everything that this process logs, other tests included.
-#[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Memory {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Memory {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 #[tokio::test]
 async fn no_secret_of_a_sign_in_is_ever_logged() {
-    let memory = Memory::default();
     let level = tracing::Level::TRACE;
     tracing_subscriber::fmt()
-        .with_writer(memory.clone())
+        .with_writer(|| LOG.make_writer())
         .with_max_level(level)
         .with_ansi(false)
         .init();
@@ -77,7 +55,7 @@ async fn no_secret_of_a_sign_in_is_ever_logged() {
     app.browser().send("POST", "/api/auth/backchannel-logout", &form, &body).await;
     secrets.push(body.trim_start_matches("logout_token=").to_owned());
 
-    let log = String::from_utf8_lossy(&memory.0.lock().expect("no panic")).into_owned();
+    let log = String::from_utf8_lossy(&LOG.lock().expect("no panic")).into_owned();
     for event in [
         "login",
         "login_failed",
