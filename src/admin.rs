@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use warp::Filter;
@@ -100,10 +100,9 @@ async fn answer(app: &App, method: &Method, path: &str) -> Response {
         return ApiError::NotFound.into_response(app.ids.request_id());
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
-        let mut response = text("text/plain; charset=utf-8", "it is only read\n".to_owned());
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+        let allowed = &["GET", "HEAD"];
+        let error = ApiError::MethodNotAllowed { method: method.clone(), allowed };
+        return error.into_response(app.ids.request_id());
     }
     match path {
         "/metrics" => text("text/plain; version=0.0.4; charset=utf-8", metrics(app)),

@@ -355,20 +355,20 @@ async fn watch_certificate(app: Arc<App>, tls: LiveTls) {
         ticks.tick().await;
         let current = tls.current();
         let files = current.files().clone();
-        let read = tokio::task::spawn_blocking(move || match Pair::read(&files) {
-            Ok(pair) => (Some(pair.fingerprint()), pair.ready(files)),
-            Err(error) => (None, Err(error)),
+        let read = tokio::task::spawn_blocking(move || {
+            Pair::read(&files).map(|pair| (pair.fingerprint(), pair))
         });
-        let Ok((print, read)) = read.await else { continue };
+        let Ok(read) = read.await else { continue };
         // What cannot be read has no fingerprint, but a reason.
-        let found = print.ok_or_else(|| read.as_ref().err().map(ToString::to_string));
+        let found = read.as_ref().map(|(print, _)| *print).map_err(ToString::to_string);
         // SIGHUP may have been faster.
         if found == seen || found == Ok(current.fingerprint()) {
             seen = found;
             continue;
         }
         seen = found;
-        audit::tls_reload(&app, &read.map(|new| tls.replace(new)));
+        let new = read.and_then(|(_, pair)| pair.ready(current.files().clone()));
+        audit::tls_reload(&app, &new.map(|new| tls.replace(new)));
     }
 }
 

@@ -106,9 +106,9 @@ fn stop_signals() -> io::Result<watch::Receiver<u32>> {
     Ok(counted)
 }
 
-/// SIGHUP reads the configuration again and puts its CORS policy and its certificate in force. The
-/// rest of it, which sockets and sessions depend on, waits for the next start. Without a file there is nothing to read,
-/// and the signal keeps its meaning: a closed terminal ends what was started in it.
+/// SIGHUP reads the configuration again and puts its CORS policy and its certificate in force, and
+/// whether HTTP/2 is offered with it. The rest, which sockets and sessions depend on, waits for the
+/// next start. Without a file there is nothing to read, and the signal keeps its meaning: a closed terminal ends what was started in it.
 #[cfg(unix)]
 fn reload_on_hangup(file: Option<PathBuf>, server: &Server) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
