@@ -1,6 +1,6 @@
 //! One line for each security event, target `withcreds::audit`: what happened, in which request, from
 //! where, to whom. Never with a secret, and never with what somebody typed: people type passwords
-//! into the field for names. What is told here is counted here, so lines and metrics agree.
+//! into the field for names. What has a counter of its own is counted here, so lines and metrics agree.
 
 use std::net::IpAddr;
 

@@ -69,7 +69,7 @@ impl<S> Door<S> {
     where
         S: Clone,
     {
-        Self { peer: Some(peer), ..self.clone() }
+        Self { peer: Some(peer.to_canonical()), ..self.clone() }
     }
 }
 

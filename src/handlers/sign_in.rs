@@ -113,7 +113,10 @@ pub(super) async fn callback(
             Ok(response) => response,
             Err(error) => no_room(app, visitor, &error),
         },
-        Err((failure, Recovery::Retry, _)) if tried < MAX_RETRIES => {
+        Err((failure, Recovery::Retry, error)) if tried < MAX_RETRIES => {
+            if let Some(error) = &error {
+                app.metrics.provider_failed(error);
+            }
             tracing::info!(event = "login_retried", code = failure.code(), "signing in once more");
             to_provider(app, oidc, visitor, goal, &Hints::default(), Some(state)).await?
         }

@@ -65,9 +65,8 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[ProxyRange]) -> IpAd
     if !is_trusted(nearest) {
         return nearest;
     }
-    let lines = headers.get_all(FORWARDED_FOR).iter();
-    let lines: Vec<_> = lines.map(http::HeaderValue::as_bytes).collect();
-    for element in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+    for element in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
         // A trusted proxy wrote nonsense, or "unknown": whom it stands for is not known.
         let Some(address) = address(element) else { break };
         nearest = address;
