@@ -31,4 +31,5 @@ pub mod results;
 pub mod scenario;
 pub mod verdict;
 
+mod quote;
 mod redact;

@@ -162,7 +162,11 @@ pub fn read(text: &str) -> Result<Recording, HarError> {
     let file: File = serde_json::from_str(text.trim_start_matches('\u{feff}'))?;
     let log = file.log.ok_or(HarError::NoLog)?;
     let raw = log.entries.ok_or(HarError::NoLog)?;
-    let recorder = Recorder::of(&log.creator.name, &log.browser.name, &log.creator.version);
+    let recorder = Recorder::of(
+        &harmless(&log.creator.name),
+        &harmless(&log.browser.name),
+        &harmless(&log.creator.version),
+    );
     let total = raw.len();
     let mut entries: Vec<_> =
         raw.into_iter().filter_map(|entry| understood(entry, &log.pages)).collect();
@@ -186,7 +190,8 @@ fn understood(raw: RawEntry, pages: &[Page]) -> Option<Entry> {
         .and_then(|page| Address::parse(&page.title));
     let page = header("origin").and_then(Address::parse);
     let page = page.or_else(|| header("referer").and_then(Address::parse)).or(titled);
-    let method = raw.request.method;
+    // What is no method was sent by no browser.
+    let method = http::Method::from_bytes(raw.request.method.as_bytes()).ok()?.to_string();
     let kind = kind(&raw.resource_type, &method, header);
     let mut cookies: Vec<_> = raw.request.cookies.into_iter().map(|cookie| cookie.name).collect();
     if let Some(line) = header("cookie").filter(|_| cookies.is_empty()) {
@@ -196,7 +201,7 @@ fn understood(raw: RawEntry, pages: &[Page]) -> Option<Entry> {
     let error = [raw.response.error.as_str(), raw.response.failure_text.as_str()]
         .into_iter()
         .find(|text| !text.is_empty())
-        .map(str::to_owned);
+        .map(harmless);
     Some(Entry {
         answer: answer(raw.response),
         is_opaque: header("origin") == Some("null"),
@@ -215,6 +220,11 @@ fn understood(raw: RawEntry, pages: &[Page]) -> Option<Entry> {
         )]
         millis: raw.time as u64,
     })
+}
+
+/// Without the characters that steer terminals: it is printed.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// All lines, names in lower case; Chromium joins lines of one name by a newline.

@@ -330,8 +330,8 @@ impl Parts {
         let named = named.into_iter().flatten().find_map(Address::parse);
         let page = page.cloned().or_else(|| named.map(|page| page.origin().clone()));
         let page = page.ok_or(LineError::NoPage)?;
-        let address = Address::parse(&secrets::url(&text))
-            .ok_or_else(|| LineError::Address(self.url.clone()))?;
+        let shown = secrets::url(&text);
+        let address = Address::parse(&shown).ok_or(LineError::Address(shown))?;
         let cookies: Vec<_> = self
             .find("cookie")
             .unwrap_or_default()

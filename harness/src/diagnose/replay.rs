@@ -3,6 +3,7 @@
 use crate::diagnose::calls::{Gap, Recorded};
 use crate::doctor::{self, Answer, EngineSees, Exchange, Facts, Purpose, Question, scenario};
 use crate::oracle::{Prediction, Profile, predict};
+use crate::quote::{quoted, word};
 use crate::scenario::{Loaded, Outcome, Scenario, Step, understand};
 
 /// Header lines that are about the connection or the moment: every server writes its own.
@@ -204,14 +205,13 @@ fn common(a: Outcome, b: &Outcome) -> Outcome {
 
 /// `doctor` asks what the recording does not show.
 pub(super) fn question(call: &doctor::Call) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let mut line = format!(
         "withcreds-harness doctor {} --origin {}",
         quoted(call.address.cache_key()),
-        call.page
+        word(call.page.text())
     );
     if call.method != "GET" {
-        line.extend([" --method ", call.method.as_str()]);
+        line.extend([" --method ", word(&call.method).as_str()]);
     }
     for (name, value) in &call.headers {
         line.extend([" --header ", quoted(&format!("{name}: {value}")).as_str()]);

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::export::predicted;
 use crate::oracle::Profile;
+use crate::quote::quoted;
 use crate::scenario::{Client, Credentials, DEMO_USER, Loaded};
 
 /// The steps as a shell script. Cookies travel as curl sends them: it knows no `SameSite`, and no
@@ -77,10 +78,6 @@ fn line(
         let _ = write!(out, " \\\n  --data-raw {body}");
     }
     out.push('\n');
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn one_line(text: &str) -> String {

@@ -401,3 +401,38 @@ fn the_examples_of_the_help_work() {
     }
     assert_eq!(ran, 4);
 }
+
+/// A recording comes from somebody else: what it says must not act, on the terminal or in the line
+/// that is to be pasted.
+#[test]
+fn a_hostile_recording_stays_text() {
+    let mut file = read("chrome.har");
+    file["log"]["creator"]["name"] = json!("\u{1b}]0;title\u{7}");
+    for entry in file["log"]["entries"].as_array_mut().expect("entries") {
+        let url = entry["request"]["url"].as_str().expect("an address").to_owned();
+        if url.ends_with("/bare") {
+            entry["response"]["_error"] = json!("net::ERR_FAILED\u{1b}[2J");
+            for header in entry["request"]["headers"].as_array_mut().expect("headers") {
+                if header["name"].as_str().is_some_and(|n| n.eq_ignore_ascii_case("origin")) {
+                    header["value"] = json!("https://a;b.example.com");
+                }
+            }
+        }
+        if url.ends_with("/wildcard") {
+            entry["request"]["method"] = json!("GET; touch hacked");
+        }
+    }
+    let said = diagnose(&[], &file.to_string());
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    let all = said.out + &said.err;
+    assert!(!all.contains(['\u{1b}', '\u{7}']) && !all.contains("hacked"), "{all}");
+    assert!(all.contains("--origin 'https://a;b.example.com'"), "{all}");
+}
+
+#[test]
+fn an_address_that_is_none_is_shown_without_its_secrets() {
+    let line = "curl 'ftp://user:hunter2@h.example/?token=hunter2' -H 'Origin: https://a.example'";
+    let said = diagnose(&[], line);
+    assert_eq!(said.code, Some(2), "{}{}", said.out, said.err);
+    assert!(said.err.contains("h.example") && !said.err.contains("hunter2"), "{}", said.err);
+}
