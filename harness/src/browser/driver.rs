@@ -45,7 +45,7 @@ pub trait Browser: Send + Sync {
     fn clear_cookies<'a>(&'a self, documents: &'a [String]) -> Answer<'a, ()>;
 
     /// Starts anew without starting anew: from here on jar and preflight cache are empty, and what
-    /// was open is closed.
+    /// an earlier call opened is closed.
     fn isolate(&self) -> Answer<'_, ()>;
 
     /// Ends the browser in an orderly way, then removes its profile. Returns when both are done.

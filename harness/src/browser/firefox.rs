@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStderr, Command};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use url::Url;
 
 use crate::browser::BrowserError;
 use crate::browser::driver::{Answer, Browser, Sight, Tab};
@@ -303,10 +304,8 @@ fn partition(context: &Value) -> Value {
     json!({"type": "context", "context": context})
 }
 
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    authority.rsplit_once(':').map_or(authority, |(host, _port)| host)
+fn host_of(url: &str) -> Option<String> {
+    Some(Url::parse(url).ok()?.host_str()?.to_owned())
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
@@ -323,8 +322,10 @@ mod tests {
             ("https://api.example.net/x", "api.example.net"),
             ("http://localhost:3000/", "localhost"),
             ("http://localhost:3000", "localhost"),
+            ("http://[::1]:3000/", "[::1]"),
+            ("http://[::1]/", "[::1]"),
         ] {
-            assert_eq!(host_of(url), host);
+            assert_eq!(host_of(url).as_deref(), Some(host));
         }
     }
 }

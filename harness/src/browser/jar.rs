@@ -88,7 +88,8 @@ impl JarCookie {
         cookie
     }
 
-    /// As WebDriver's `Add Cookie` takes it; host-only, for the current document's host.
+    /// As WebDriver's `Add Cookie` takes it; host-only, for the current document's host,
+    /// unless its domain starts with a dot.
     pub(crate) fn to_webdriver(&self) -> Value {
         let mut cookie = json!({
             "name": self.name, "value": self.value, "path": self.path,

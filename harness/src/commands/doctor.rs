@@ -1,6 +1,5 @@
 //! `doctor`: what is wrong between a page and a running backend.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -11,6 +10,7 @@ use withcreds_harness::doctor::{
 use withcreds_harness::oracle::{Profile, RelationReport, is_settable, normalized_method, relate};
 use withcreds_harness::scenario::{Address, Credentials};
 
+use crate::commands::diagnose::colours;
 use crate::commands::predict::{EngineArg, Format, now_ms, print, profiles};
 use crate::commands::{ENVIRONMENT, OK, UNEXPECTED, USAGE, environment};
 
@@ -106,10 +106,7 @@ pub(crate) fn main(args: &Args) -> u8 {
     let relation = relate_of(&facts.call, &profiles, now);
     let text = match args.format {
         Format::Json => document(&facts, &sees, &found, &relation).to_string(),
-        Format::Human => {
-            let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            human(&facts, &sees, &found, &relation, colours)
-        }
+        Format::Human => human(&facts, &sees, &found, &relation, colours()),
     };
     if !print(text.trim_end()) {
         return ENVIRONMENT;

@@ -35,10 +35,10 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Whether the call failed, and the recording shows why.
+    /// Whether the recording shows why the call did not do what it should.
     #[must_use]
     pub fn is_explained(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity != Severity::Info)
+        is_explained(&self.findings)
     }
 }
 

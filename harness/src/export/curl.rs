@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::export::predicted;
-use crate::oracle::Profile;
+use crate::oracle::{Profile, predict};
 use crate::quote::quoted;
 use crate::scenario::{Client, Credentials, DEMO_USER, Loaded};
 
@@ -18,7 +17,7 @@ pub fn curl(loaded: &Loaded, profile: &Profile, now_ms: i64) -> String {
         scenario.id,
         one_line(&scenario.title)
     );
-    let predictions = predicted(loaded, profile, now_ms);
+    let predictions = predict(&loaded.case, profile, now_ms);
     for (index, (action, prediction)) in loaded.case.steps.iter().zip(&predictions).enumerate() {
         let outcome = &prediction.outcome;
         let _ = writeln!(out, "\n# {}. {}: {}", index + 1, profile.engine.id(), outcome.sentence());

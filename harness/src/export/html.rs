@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::export::{predicted, script_json};
-use crate::oracle::Profile;
+use crate::export::script_json;
+use crate::oracle::{Profile, predict};
 use crate::scenario::{Action, Client, Loaded, Step};
 
 /// The page that makes the scenario's calls, to be served under its origin; it shows what a script
@@ -11,7 +11,7 @@ use crate::scenario::{Action, Client, Loaded, Step};
 #[must_use]
 pub fn html(loaded: &Loaded, profile: &Profile, now_ms: i64) -> String {
     let scenario = &loaded.scenario;
-    let predictions = predicted(loaded, profile, now_ms);
+    let predictions = predict(&loaded.case, profile, now_ms);
     let steps = loaded.case.steps.iter().zip(&scenario.steps).zip(&predictions);
     let steps: Vec<_> = steps
         .map(|((action, step), prediction)| {

@@ -20,14 +20,6 @@ pub use html::html;
 pub use playwright::{NoScript, playwright};
 pub use shrink::shrink;
 
-use crate::oracle::{Prediction, Profile, predict};
-use crate::scenario::Loaded;
-
-/// What the first profile makes of each step.
-fn predicted(loaded: &Loaded, profile: &Profile, now_ms: i64) -> Vec<Prediction> {
-    predict(&loaded.case, profile, now_ms)
-}
-
 /// JSON that may stand inside a `<script>`.
 fn script_json(value: &serde_json::Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default().replace('<', "\\u003c")

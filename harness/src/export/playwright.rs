@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::export::html::call;
-use crate::export::{predicted, script_json};
-use crate::oracle::Profile;
+use crate::export::script_json;
+use crate::oracle::{Profile, predict};
 use crate::scenario::{Fault, Frame, Loaded, Scheme, ServerKind};
 
 /// Why there can be no such test.
@@ -44,7 +44,7 @@ pub fn playwright(loaded: &Loaded, profile: &Profile, now_ms: i64) -> Result<Str
         }));
     }
     let mut steps = Vec::new();
-    let predictions = predicted(loaded, profile, now_ms);
+    let predictions = predict(&loaded.case, profile, now_ms);
     for (index, action) in loaded.case.steps.iter().enumerate() {
         let step = &scenario.steps[index];
         let mut made = call(action, step);
